@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Swift 6 language mode comes with the tools version.
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// Swift packages, each with the reason it is here.
+let packages: [Package.Dependency] = [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),  // connections
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),  // Deque
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),  // command line
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),  // operational log
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),  // start and stop
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),  // configuration with line numbers
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func target(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "postern",
+    products: [.executable(name: "postern", targets: ["postern"])],
+    dependencies: packages,
+    targets: [
+        // Who may import whom: Sources/README.md.
+        .systemLibrary(
+            name: "CLibraries", path: "Sources/Libraries/CLibraries",
+            providers: [.apt(["liblmdb-dev", "libunbound-dev"])]),
+        target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
+        target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", nioCore]),
+        target("Mail", []),
+        target("SMTP", ["Mail"]),
+        target("Rules", ["Mail"]),
+        target("Queue", ["Mail", "LMDB", deque]),
+        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", deque, nioCore, nioPosix]),
+        target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
+        target(
+            "Daemon",
+            [
+                "SMTP", "Mail", "Rules", "Queue", "Receiver", "Forwarder", "Resolver", nioCore, nioPosix, logging,
+                lifecycle, .product(name: "Yams", package: "Yams"),
+            ]),
+        .executableTarget(name: "postern", dependencies: ["Daemon", "Mail", "Queue", arguments], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,3 @@
+#include <sys/time.h>
+#include <unbound.h>
+#include <unbound-event.h>

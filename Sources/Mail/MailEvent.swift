@@ -1,0 +1,183 @@
+/// What happened to a client or a message; every line of the mail log is one of these.
+///
+/// The names of events and fields do not change within a major version, because people parse them. Text from
+/// outside is made printable and cut by ``fields``.
+package enum MailEvent: Sendable {
+    /// A client was refused, at connection or at a command.
+    case refused(Refusal)
+    /// A message is stored; its 250 leaves now. `about` is set on a notice of ours: the message it tells of.
+    case queued(QueueID, session: String?, client: ClientIdentity?, envelope: Envelope, bytes: Int, about: QueueID?)
+    /// Recipients could not be reached this time and will be tried again when `due`.
+    case attempted(QueueID, Outcome, due: Timestamp)
+    /// A next hop took the message for these recipients.
+    case delivered(QueueID, Outcome)
+    /// Recipients are given up. `notice` is the message that says so to the sender, if one is sent.
+    case failed(QueueID, Outcome, notice: QueueID?)
+    /// The administrator did something to a message: `deleted`, `held`, `released`, `retried`.
+    case operated(QueueID, action: String)
+    /// A destination does not answer; nothing is sent there before `due`, except probes.
+    case destinationDown(String, reply: Reply, due: Timestamp)
+    case destinationUp(String)
+    /// A record of the queue cannot be read and was set aside.
+    case damaged(QueueID, detail: String)
+
+    package struct Refusal: Sendable {
+        package var session: String
+        package var client: Endpoint
+        package var helo: String?
+        package var reversePath: ReversePath?
+        package var forwardPath: String?
+        /// The command that was refused; `CONNECT` for the connection.
+        package var command: String
+        package var reply: Reply
+
+        package init(session: String, client: Endpoint, command: String, reply: Reply) {
+            self.session = session
+            self.client = client
+            self.command = command
+            self.reply = reply
+        }
+    }
+
+    /// What an attempt came to for recipients who share it.
+    package struct Outcome: Sendable {
+        package var reversePath: ReversePath
+        package var recipients: [Mailbox]
+        package var destination: String
+        /// The server that answered: name, address and port; nil if none was reached.
+        package var remote: String?
+        package var reply: Reply
+        /// Since the message arrived.
+        package var age: Duration
+
+        package init(
+            reversePath: ReversePath, recipients: [Mailbox], destination: String, remote: String?, reply: Reply,
+            age: Duration
+        ) {
+            self.reversePath = reversePath
+            self.recipients = recipients
+            self.destination = destination
+            self.remote = remote
+            self.reply = reply
+            self.age = age
+        }
+    }
+}
+
+extension MailEvent {
+    package enum FieldValue: Sendable {
+        case text(String)
+        case integer(Int)
+        case seconds(Double)
+    }
+
+    package struct Fields: Sendable {
+        /// The value of the key `event`.
+        package let event: String
+        package private(set) var list: [(key: String, value: FieldValue)] = []
+
+        fileprivate init(_ event: String) {
+            self.event = event
+            self.list.reserveCapacity(10)
+        }
+
+        /// Longest text of a field, in octets.
+        package static let maximumBytes = 400
+
+        fileprivate mutating func add(_ key: String, _ text: String?) {
+            guard let text else { return }
+            self.list.append((key, .text(text.printable(maximumBytes: Self.maximumBytes))))
+        }
+
+        fileprivate mutating func add(_ key: String, _ number: Int) { self.list.append((key, .integer(number))) }
+
+        fileprivate mutating func add(_ key: String, _ duration: Duration) {
+            self.list.append((key, .seconds(duration.inSeconds)))
+        }
+    }
+
+    /// The event as keys and values, in the order in which they are printed.
+    package var fields: Fields {
+        switch self {
+        case .refused(let refusal): Self.fields(of: refusal)
+        case .queued(let id, let session, let client, let envelope, let bytes, let about):
+            Self.fields(queued: id, session, client, envelope, bytes, about)
+        case .attempted(let id, let outcome, let due):
+            Self.fields("attempted", id, outcome) { $0.add("due", due.rfc3339) }
+        case .delivered(let id, let outcome): Self.fields("delivered", id, outcome) { _ in }
+        case .failed(let id, let outcome, let notice):
+            Self.fields("failed", id, outcome) { $0.add("notice", notice?.description) }
+        case .operated(let id, let action): Self.fields("operated", ("id", id.description), ("action", action))
+        case .destinationDown(let destination, let reply, let due):
+            Self.fields(
+                "destination_down", ("destination", destination), ("reply", reply.oneLine), ("due", due.rfc3339))
+        case .destinationUp(let destination): Self.fields("destination_up", ("destination", destination))
+        case .damaged(let id, let detail): Self.fields("damaged", ("id", id.description), ("detail", detail))
+        }
+    }
+
+    private static func fields(_ event: String, _ pairs: (String, String)...) -> Fields {
+        var fields = Fields(event)
+        for (key, text) in pairs { fields.add(key, text) }
+        return fields
+    }
+
+    private static func fields(of refusal: Refusal) -> Fields {
+        var fields = Fields("refused")
+        fields.add("session", refusal.session)
+        fields.add("client", refusal.client.description)
+        fields.add("helo", refusal.helo)
+        fields.add("from", refusal.reversePath?.description)
+        fields.add("to", refusal.forwardPath)
+        fields.add("command", refusal.command)
+        fields.add("reply", refusal.reply.oneLine)
+        return fields
+    }
+
+    private static func fields(
+        queued id: QueueID, _ session: String?, _ client: ClientIdentity?, _ envelope: Envelope, _ bytes: Int,
+        _ about: QueueID?
+    ) -> Fields {
+        var fields = Fields("queued")
+        fields.add("id", id.description)
+        fields.add("session", session)
+        fields.add("client", client.map { Endpoint($0.address, port: $0.port).description })
+        fields.add("helo", client?.helo)
+        fields.add("from", envelope.reversePath.description)
+        fields.add("to", Self.list(envelope.recipients.lazy.map(\.mailbox)))
+        fields.add("recipients", envelope.recipients.count)
+        fields.add("bytes", bytes)
+        fields.add("about", about?.description)
+        return fields
+    }
+
+    private static func fields(
+        _ event: String, _ id: QueueID, _ outcome: Outcome, more: (inout Fields) -> Void
+    ) -> Fields {
+        var fields = Fields(event)
+        fields.add("id", id.description)
+        fields.add("from", outcome.reversePath.description)
+        fields.add("to", Self.list(outcome.recipients))
+        fields.add("recipients", outcome.recipients.count)
+        fields.add("destination", outcome.destination)
+        fields.add("remote", outcome.remote)
+        fields.add("reply", outcome.reply.oneLine)
+        fields.add("age", outcome.age)
+        more(&fields)
+        return fields
+    }
+
+    /// As many mailboxes as a field holds; the number of all is in `recipients`.
+    private static func list(_ mailboxes: some Collection<Mailbox>) -> String {
+        mailboxes.prefix(16).map(\.description).joined(separator: ",")
+    }
+}
+
+/// Where mail events go.
+package struct EventSink: Sendable {
+    package let record: @Sendable (MailEvent) -> Void
+
+    package init(record: @escaping @Sendable (MailEvent) -> Void) {
+        self.record = record
+    }
+}
