@@ -1,0 +1,115 @@
+import Glibc
+import Mail
+
+/// Work on its way to one thread, which sleeps while there is none.
+///
+/// Sendable: everything in it is guarded by its lock.
+final class Inbox<Item: Sendable>: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let arrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var items: [Item] = []
+    /// When an item that can wait must be taken; nil if none waits or one is there that cannot.
+    private var patience: timespec?
+    private var isClosed = false
+
+    init() {
+        pthread_mutex_init(self.mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(self.arrived, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_mutex_destroy(self.mutex)
+        pthread_cond_destroy(self.arrived)
+        self.mutex.deallocate()
+        self.arrived.deallocate()
+    }
+
+    /// - Parameter delay: how long the item may wait for others to be taken together with it.
+    /// - Returns: false if the inbox is closed; the item was not taken.
+    func put(_ item: Item, delay: Duration = .zero) -> Bool {
+        pthread_mutex_lock(self.mutex)
+        defer { pthread_mutex_unlock(self.mutex) }
+        guard !self.isClosed else { return false }
+        let wasEmpty = self.items.isEmpty
+        self.items.append(item)
+        if delay == .zero {
+            let wakes = wasEmpty || self.patience != nil
+            self.patience = nil
+            if wakes { pthread_cond_signal(self.arrived) }
+        } else if wasEmpty {
+            self.patience = Self.deadline(after: delay)
+            pthread_cond_signal(self.arrived)
+        }
+        return true
+    }
+
+    /// Waits for items and takes all there are; nil once the inbox is closed and empty.
+    func take() -> [Item]? {
+        pthread_mutex_lock(self.mutex)
+        defer { pthread_mutex_unlock(self.mutex) }
+        while !self.isClosed {
+            guard !self.items.isEmpty else {
+                pthread_cond_wait(self.arrived, self.mutex)
+                continue
+            }
+            guard var deadline = self.patience else { break }
+            if pthread_cond_timedwait(self.arrived, self.mutex, &deadline) == ETIMEDOUT { break }
+        }
+        defer {
+            self.items = []
+            self.patience = nil
+        }
+        return self.items.isEmpty ? nil : self.items
+    }
+
+    /// Takes no more; what is there will still be taken.
+    func close() {
+        pthread_mutex_lock(self.mutex)
+        self.isClosed = true
+        pthread_cond_broadcast(self.arrived)
+        pthread_mutex_unlock(self.mutex)
+    }
+
+    private static func deadline(after delay: Duration) -> timespec {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let nanoseconds = time.tv_nsec + Int(delay.microseconds % 1_000_000) * 1000
+        time.tv_sec += Int(delay.microseconds / 1_000_000) + nanoseconds / 1_000_000_000
+        time.tv_nsec = nanoseconds % 1_000_000_000
+        return time
+    }
+}
+
+/// A thread that runs a closure once and can be waited for.
+///
+/// Sendable: the handle is set before anybody else has the object and never changed.
+final class JoinableThread: @unchecked Sendable {
+    private var handle = pthread_t()
+
+    init(_ body: @escaping @Sendable () -> Void) throws(QueueError) {
+        let box = Unmanaged.passRetained(Body(run: body))
+        let code = pthread_create(&self.handle, nil, { argument in
+            guard let argument else { return nil }
+            Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+            return nil
+        }, box.toOpaque())
+        guard code == 0 else {
+            box.release()
+            throw .unusable("no thread: \(String(cString: strerror(code)))")
+        }
+    }
+
+    func join() { pthread_join(self.handle, nil) }
+
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+
+        init(run: @escaping @Sendable () -> Void) {
+            self.run = run
+        }
+    }
+}

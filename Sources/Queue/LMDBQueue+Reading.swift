@@ -1,0 +1,166 @@
+import LMDB
+package import Mail
+
+extension LMDBQueue {
+    package func lanes() throws(QueueError) -> [LaneSummary] {
+        var lanes: [String: (count: Int, firstDue: Timestamp)] = [:]
+        var name = ""
+        var prefix: [UInt8] = []
+        var current = (count: 0, firstDue: Timestamp(microseconds: 0))
+        try self.read { transaction throws(LMDBError) in
+            try transaction.scan(self.tables.lanes, from: []) { bytes, _ in
+                // A million entries pass here: only the first of a lane is taken apart.
+                if !prefix.isEmpty, bytes.count == prefix.count + 16, bytes.starts(with: prefix) {
+                    current.count += 1
+                    return .next
+                }
+                if current.count > 0 { lanes[name] = current }
+                guard let key = LaneKey(bytes) else { return .next }
+                (name, prefix, current) = (key.lane, LaneKey.prefix(key.lane), (1, key.due))
+                return .next
+            }
+        }
+        if current.count > 0 { lanes[name] = current }
+        return lanes.map { LaneSummary(name: $0.key, count: $0.value.count, firstDue: $0.value.firstDue) }
+    }
+
+    package func due(
+        in lane: String, at now: Timestamp, skipping skipped: Set<QueueID>, limit: Int, contentLimit: Int
+    ) throws(QueueError) -> DueMessages {
+        var result = DueMessages()
+        var unreadable: [(QueueID, String, laneKey: [UInt8])] = []
+        let prefix = LaneKey.prefix(lane)
+        try self.read { transaction throws(LMDBError) in
+            try transaction.scan(self.tables.lanes, from: prefix) { bytes, _ throws(LMDBError) in
+                guard bytes.starts(with: prefix), let key = LaneKey(bytes) else { return .stop }
+                guard key.due <= now else {
+                    result.nextDue = key.due
+                    return .stop
+                }
+                if skipped.contains(key.id) { return .next }
+                guard result.messages.count < limit else {
+                    result.hasMore = true
+                    return .stop
+                }
+                switch try self.readable(key.id, contentLimit: contentLimit, transaction) {
+                case .success(let (message, content)): result.messages.append((message, key.due, content))
+                case .failure(let damage): unreadable.append((key.id, damage.what, Array(bytes)))
+                }
+                return .next
+            }
+        }
+        for (id, reason, key) in unreadable {
+            self.submit(SetAsideJob(id, reason: reason, laneKey: key, events: self.events))
+        }
+        return result
+    }
+
+    package func message(_ id: QueueID) throws(QueueError) -> QueuedMessage? {
+        var found: Result<QueuedMessage, RecordReader.Damage>?
+        try self.read { transaction throws(LMDBError) in found = try self.message(id, transaction) }
+        switch found {
+        case nil: return nil
+        case .success(let message): return message
+        case .failure(let damage): throw .damaged(damage.what)
+        }
+    }
+
+    package func messages(after id: QueueID?, limit: Int) throws(QueueError) -> [QueuedMessage] {
+        var messages: [QueuedMessage] = []
+        var seen = 0
+        try self.read { transaction throws(LMDBError) in
+            let start = QueueID(value: (id?.value ?? 0) + 1)
+            try transaction.scan(self.tables.messages, from: start.key) { key, record throws(LMDBError) in
+                guard seen < limit else { return .stop }
+                seen += 1
+                let id = QueueID(key: key)
+                // What cannot be read is shown by fsck and set aside when it is due.
+                if case .success(let message) = try self.decode(id, record, transaction) { messages.append(message) }
+                return .next
+            }
+        }
+        self.noteRead(bytes: messages.count * 512)
+        return messages
+    }
+
+    package func content(of id: QueueID, from offset: Int, limit: Int) throws(QueueError) -> [UInt8] {
+        let first = offset / IncomingContent.recordBytes
+        var skip = offset - first * IncomingContent.recordBytes
+        var bytes: [UInt8] = []
+        var expected = first
+        try self.read { transaction throws(LMDBError) in
+            bytes.reserveCapacity(limit)
+            try transaction.scan(self.tables.content, from: ContentKey(id, record: first)) { key, value throws(LMDBError) in
+                guard key.count == 12, QueueID(key: key) == id, bytes.count < limit else { return .stop }
+                let index = UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+                guard Int(index) == expected, value.count > 1, value[0] == contentFormat else { throw .corrupted }
+                expected += 1
+                let part = value[(1 + min(skip, value.count - 1))...]
+                skip = 0
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: part.prefix(limit - bytes.count)))
+                return .next
+            }
+        }
+        self.noteRead(bytes: bytes.count)
+        return bytes
+    }
+
+    /// A message and, if it is short, its content.
+    private func readable(
+        _ id: QueueID, contentLimit: Int, _ transaction: borrowing ReadTransaction
+    ) throws(LMDBError) -> Result<(QueuedMessage, [UInt8]?), RecordReader.Damage> {
+        switch try self.message(id, transaction) {
+        case nil: return .failure(RecordReader.Damage(what: "no message record"))
+        case .failure(let damage): return .failure(damage)
+        case .success(let message):
+            guard message.contentBytes <= contentLimit else { return .success((message, nil)) }
+            let content = try self.content(of: message, transaction)
+            var check = ContentCheck()
+            check.update(content)
+            guard check.matches(message) else { return .failure(RecordReader.Damage(what: "content is not what was stored")) }
+            return .success((message, content))
+        }
+    }
+
+    private func content(
+        of message: QueuedMessage, _ transaction: borrowing ReadTransaction
+    ) throws(LMDBError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(message.contentBytes)
+        var index = 0
+        while bytes.count < message.contentBytes {
+            let isThere = try transaction.get(ContentKey(message.id, record: index), in: self.tables.content) { value in
+                guard value.count > 1, value[0] == contentFormat else { return false }
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: value[1...]))
+                return true
+            }
+            guard isThere ?? false else { break }
+            index += 1
+        }
+        return bytes
+    }
+
+    /// nil if there is none of this ID.
+    private func message(
+        _ id: QueueID, _ transaction: borrowing ReadTransaction
+    ) throws(LMDBError) -> Result<QueuedMessage, RecordReader.Damage>? {
+        try transaction.get(id.key, in: self.tables.messages) { record throws(LMDBError) in
+            try self.decode(id, record, transaction)
+        }
+    }
+
+    private func decode(
+        _ id: QueueID, _ record: UnsafeRawBufferPointer, _ transaction: borrowing ReadTransaction
+    ) throws(LMDBError) -> Result<QueuedMessage, RecordReader.Damage> {
+        let progress = try transaction.get(id.key, in: self.tables.progress) { bytes in
+            Result { () throws(RecordReader.Damage) in try Progress(record: bytes) }
+        }
+        return Result { () throws(RecordReader.Damage) in
+            try QueuedMessage(id: id, record: record, progress: try progress?.get())
+        }
+    }
+
+    func read(_ body: (borrowing ReadTransaction) throws(LMDBError) -> Void) throws(QueueError) {
+        do { try self.environment.read(body) } catch { throw QueueError(error) }
+    }
+}

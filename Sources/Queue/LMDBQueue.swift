@@ -1,0 +1,253 @@
+import LMDB
+package import Mail
+import Synchronization
+
+/// The queue in one LMDB database. One thread writes; whatever waits shares its next commit, so that the cost of
+/// making it durable is paid once for all (group commit). Reading happens on the caller's thread.
+///
+/// Sendable: `environment` and `tables` are safe to share, everything that changes is in a `Mutex`.
+package final class LMDBQueue: MailQueue, @unchecked Sendable {
+    let environment: Environment
+    let tables: Tables
+    let events: EventSink
+    private let options: QueueOptions
+    private let clock: WallClock
+    private let probe: QueueProbe
+    private let folder: String
+    private let inbox = Inbox<WriteJob>()
+    private let shared: Mutex<Shared>
+    private var thread: JoinableThread?
+
+    private struct Shared {
+        var generator: QueueIDGenerator
+        var observers: [@Sendable ([ScheduleChange]) -> Void] = []
+        var commits = 0
+        /// Octets that may still be accepted, reserve deducted, when it was last looked.
+        var room = 0
+        var roomChecked: Timestamp?
+        var readBytes = 0
+    }
+
+    /// Octets in one commit. LMDB holds them in memory until then.
+    private static let commitBytes = 8 << 20
+    /// Octets read through the map after which its pages are given back.
+    private static let mappedBytes = 32 << 20
+    private static let roomInterval = Duration.seconds(1)
+
+    /// Opens the queue in a folder, and finishes what a crash left unfinished.
+    ///
+    /// It lives, with its thread, until ``close()``.
+    package init(
+        folder: String, options: QueueOptions = QueueOptions(), clock: WallClock = .system,
+        events: EventSink = EventSink { _ in }, probe: QueueProbe = QueueProbe()
+    ) throws(QueueError) {
+        self.folder = folder
+        self.options = options
+        self.clock = clock
+        self.events = events
+        self.probe = probe
+        do throws(LMDBError) {
+            self.environment = try Environment(
+                folder: folder, mapBytes: options.maximumSize.bytes / 4096 * 4096, tables: Tables.count)
+            self.tables = try Tables(self.environment)
+        } catch {
+            throw .unusable("\(folder): \(error)")
+        }
+        let last = try Self.recover(self.environment, self.tables)
+        self.shared = Mutex(Shared(generator: QueueIDGenerator(after: last)))
+        self.thread = try JoinableThread { self.writeUntilClosed() }
+        self.refreshRoom()
+    }
+
+    package func close() {
+        self.inbox.close()
+        self.thread?.join()
+        self.thread = nil
+    }
+
+    // MARK: Receiving
+
+    package func makeID() -> QueueID {
+        let now = self.clock.now()
+        return self.shared.withLock { $0.generator.next(at: now) }
+    }
+
+    package func append(_ piece: ContentPiece, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
+        self.submit(AppendJob(piece, completion: completion))
+    }
+
+    package func store(_ message: NewMessage, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
+        self.submit(StoreJob(message, completion: completion))
+    }
+
+    package func drop(_ id: QueueID) { self.submit(DropJob(id)) }
+
+    package func settle(_ settlement: Settlement, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
+        self.submit(SettleJob(settlement, completion: completion))
+    }
+
+    package func operate(
+        _ operation: QueueOperation, on ids: [QueueID],
+        completion: @escaping @Sendable (Result<[QueueID], QueueError>) -> Void
+    ) {
+        self.submit(OperateJob(operation, ids, now: self.clock.now(), completion: completion))
+    }
+
+    /// Puts recipients into the lanes that new routes give them; for as many messages as a commit takes well.
+    package func relane(
+        _ ids: [QueueID], naming: LaneNaming, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void
+    ) {
+        self.submit(RelaneJob(ids, naming: naming, completion: completion))
+    }
+
+    package func observe(_ observer: @escaping @Sendable ([ScheduleChange]) -> Void) {
+        self.shared.withLock { $0.observers.append(observer) }
+    }
+
+    func submit(_ job: WriteJob) {
+        if !self.inbox.put(job, delay: job.delay) { job.finished(.failure(.closed)) }
+    }
+
+    // MARK: Room
+
+    package func hasRoom(forBytes bytes: Int) -> Bool {
+        let now = self.clock.now()
+        let (room, isOld) = self.shared.withLock { shared in
+            let age = shared.roomChecked.map { now - $0 } ?? Self.roomInterval
+            return (shared.room, age >= Self.roomInterval || age < .zero)
+        }
+        guard isOld else { return room >= bytes }
+        return self.refreshRoom() >= bytes
+    }
+
+    /// Looks how much may be written: free pages of the file, and as much as file system and map let it grow.
+    @discardableResult
+    private func refreshRoom() -> Int {
+        let now = self.clock.now()
+        let room = (try? self.environment.size()).map { size in  // Unknown is none.
+            let growth = min(size.mapBytes - size.usedBytes, self.diskFreeBytes())
+            return size.freeBytes + growth - self.options.reserve.bytes
+        }
+        return self.shared.withLock { shared in
+            shared.room = room ?? 0
+            shared.roomChecked = now
+            return shared.room
+        }
+    }
+
+    private func diskFreeBytes() -> Int { self.probe.diskFreeBytes?() ?? FileSystem.freeBytes(at: self.folder) }
+
+    package func statistics() throws(QueueError) -> QueueStatistics {
+        do throws(LMDBError) {
+            var statistics = QueueStatistics()
+            let size = try self.environment.size()
+            (statistics.fileBytes, statistics.freeBytes, statistics.mapBytes) = (
+                size.usedBytes, size.freeBytes, size.mapBytes
+            )
+            statistics.diskFreeBytes = self.diskFreeBytes()
+            statistics.commits = self.shared.withLock { $0.commits }
+            try self.environment.read { transaction throws(LMDBError) in
+                statistics.messages = try transaction.count(of: self.tables.messages)
+                statistics.damaged = try transaction.count(of: self.tables.damaged)
+                statistics.receiving = try transaction.count(of: self.tables.receiving)
+            }
+            return statistics
+        } catch {
+            throw QueueError(error)
+        }
+    }
+
+    /// Counts what has been read, and gives the mapped pages back from time to time.
+    func noteRead(bytes: Int) {
+        let isMuch = self.shared.withLock { shared in
+            shared.readBytes += bytes
+            guard shared.readBytes >= Self.mappedBytes else { return false }
+            shared.readBytes = 0
+            return true
+        }
+        if isMuch { self.environment.releaseMappedPages() }
+    }
+
+    package func backup(to path: String) throws(QueueError) {
+        let descriptor = try FileSystem.create(path)
+        defer { FileSystem.close(descriptor) }
+        do { try self.environment.copy(toFile: descriptor) } catch { throw QueueError(error) }
+    }
+}
+
+// MARK: - The writing thread
+
+extension LMDBQueue {
+    private func writeUntilClosed() {
+        while let jobs = self.inbox.take() {
+            var batch: [WriteJob] = []
+            var bytes = 0
+            for job in jobs {
+                if bytes + job.bytes > Self.commitBytes, !batch.isEmpty {
+                    self.commit(batch)
+                    (batch, bytes) = ([], 0)
+                }
+                batch.append(job)
+                bytes += job.bytes
+            }
+            self.commit(batch)
+        }
+    }
+
+    /// Writes jobs in one transaction. If that fails each is tried alone, in order, so that only those fail that must.
+    private func commit(_ jobs: [WriteJob]) {
+        do {
+            let changes = try self.write(jobs)
+            let observers = self.shared.withLock { shared in
+                shared.commits += 1
+                return shared.observers
+            }
+            if !changes.isEmpty { for observer in observers { observer(changes) } }
+            for job in jobs { job.finished(.success(())) }
+        } catch {
+            guard jobs.count > 1 else {
+                // Whatever is full now was not when we looked.
+                self.shared.withLock { $0.room = 0 }
+                for job in jobs { job.finished(.failure(error)) }
+                return
+            }
+            for job in jobs { self.commit([job]) }
+        }
+    }
+
+    private func write(_ jobs: [WriteJob]) throws(QueueError) -> [ScheduleChange] {
+        let last = self.shared.withLock { $0.generator.last }
+        var fault: QueueError?
+        do throws(LMDBError) {
+            let changes = try self.environment.write { transaction throws(LMDBError) in
+                var changes: [ScheduleChange] = []
+                for job in jobs { changes += try job.apply(transaction, self.tables) }
+                try transaction.put(last.bytes, at: Tables.lastIDKey, in: self.tables.meta)
+                do throws(QueueError) { try self.probe.reached(.beforeCommit) } catch {
+                    fault = error
+                    throw .other(code: 0, message: "")
+                }
+                return changes
+            }
+            try? self.probe.reached(.afterCommit)  // A step to look at; nothing can fail behind a commit.
+            return changes
+        } catch {
+            throw fault ?? QueueError(error)
+        }
+    }
+}
+
+extension QueueID {
+    var bytes: [UInt8] { withUnsafeBytes(of: self.value.bigEndian) { Array($0) } }
+}
+
+extension QueueError {
+    init(_ error: LMDBError) {
+        switch error {
+        case .mapFull, .diskFull, .transactionFull: self = .full
+        case .corrupted: self = .damaged("\(error)")
+        case .incompatible: self = .unusable("\(error)")
+        case .other: self = .failed("\(error)")
+        }
+    }
+}

@@ -1,0 +1,131 @@
+package import Mail
+
+extension ClientSession {
+    /// What is to be handed over: one message for some of its recipients.
+    package struct Delivery: Hashable, Sendable {
+        /// Its recipients are those of this delivery.
+        package let envelope: Envelope
+        package let contentBytes: Int
+        /// Addresses or header are not ASCII, so that it must not go to a server without SMTPUTF8 (RFC 6531 §3.2).
+        package let needsSMTPUTF8: Bool
+        /// Who brought it, for XFORWARD and XCLIENT; nil for what we made.
+        package let client: ClientIdentity?
+        package let id: QueueID
+
+        package init(
+            envelope: Envelope, contentBytes: Int, needsSMTPUTF8: Bool, client: ClientIdentity?, id: QueueID
+        ) {
+            self.envelope = envelope
+            self.contentBytes = contentBytes
+            self.needsSMTPUTF8 = needsSMTPUTF8
+            self.client = client
+            self.id = id
+        }
+    }
+
+    /// What became of a delivery.
+    package struct Outcome: Hashable, Sendable {
+        /// One reply for each recipient, in order.
+        package var replies: [Reply]
+        /// The server takes care of the notices that were asked for (RFC 3461 §5.2.2).
+        package var passedNoticeRequests: Bool
+        /// The recipients' fate was decided by this server; otherwise another may be tried at once.
+        package var isFinal: Bool
+    }
+
+    package enum Event: Sendable {
+        case connected
+        case reply(Reply)
+        case malformed(ReplyParser.Malformed)
+        case deliver(Delivery)
+        /// All content has been written.
+        case contentSent
+        case timedOut
+        case disconnected
+        /// There is nothing more to send.
+        case quit
+    }
+
+    package enum Action: Hashable, Sendable {
+        /// Command lines, each with its CRLF.
+        case send([UInt8])
+        /// Content of the present delivery; then `contentSent`.
+        case sendContent(Transfer)
+        /// Say `timedOut` if this takes longer. Replaces the limit before.
+        case expect(Stage)
+        /// The session takes a delivery, or `quit`, now.
+        case ready
+        case finished(Outcome)
+        /// No session came about; nothing was sent.
+        case unusable(Unusable)
+        case close
+    }
+
+    package enum Transfer: Hashable, Sendable {
+        /// Dot-stuffed, with the end marker.
+        case data
+        /// As it is.
+        case bdat
+    }
+
+    /// What a session waits for; each has its own limit (RFC 5321 §4.5.3.2).
+    package enum Stage: Hashable, Sendable {
+        case greeting, hello, mail, recipient, dataInitiation, dataTransfer, dataTermination, reset, quit
+        /// Nothing: the session waits for a delivery.
+        case nothing
+    }
+
+    package enum Unusable: Hashable, Sendable {
+        /// The server refused, fell silent, broke off, or made no sense.
+        case failed(Reply)
+        /// The server is ourselves, by its own words.
+        case isOurselves
+    }
+}
+
+/// How long a server is waited for; SEMANTICS §13.
+package struct ClientTimeouts: Options, OptionValue {
+    package var connect = Duration.seconds(30)
+    package var greeting = Duration.seconds(300)
+    package var helo = Duration.seconds(300)
+    package var mail = Duration.seconds(300)
+    package var rcpt = Duration.seconds(300)
+    package var dataInit = Duration.seconds(120)
+    package var dataTransfer = Duration.seconds(180)
+    package var dataDone = Duration.seconds(600)
+    package var rset = Duration.seconds(20)
+    package var quit = Duration.seconds(300)
+
+    package init() {}
+
+    package static let summary = "How long a next hop is waited for at each step."
+
+    package static let fields: [OptionField<Self>] = [
+        .init("connect", \.connect, "For a connection, to each address."),
+        .init("greeting", \.greeting, "For the 220 after connecting."),
+        .init("helo", \.helo, "For the answer to EHLO or HELO."),
+        .init("mail", \.mail, "For the answer to MAIL."),
+        .init("rcpt", \.rcpt, "For the answer to each RCPT."),
+        .init("data_init", \.dataInit, "For the 354 after DATA."),
+        .init("data_transfer", \.dataTransfer, "For the server to take some more content."),
+        .init("data_done", \.dataDone, "For the answer to the end of content. If it is short, mail comes twice."),
+        .init("rset", \.rset, "For the answer to RSET."),
+        .init("quit", \.quit, "For the answer to QUIT."),
+    ]
+
+    /// The limit of a stage; nil where there is none.
+    package func limit(of stage: ClientSession.Stage) -> Duration? {
+        switch stage {
+        case .greeting: self.greeting
+        case .hello: self.helo
+        case .mail: self.mail
+        case .recipient: self.rcpt
+        case .dataInitiation: self.dataInit
+        case .dataTransfer: self.dataTransfer
+        case .dataTermination: self.dataDone
+        case .reset: self.rset
+        case .quit: self.quit
+        case .nothing: nil
+        }
+    }
+}

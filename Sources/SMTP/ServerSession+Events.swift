@@ -1,0 +1,98 @@
+package import Mail
+
+extension ServerSession {
+    package enum Event: Sendable {
+        case connected
+        /// - isLast: nothing had arrived behind the command when it was read.
+        case command(Command, isLast: Bool = true)
+        case malformed(CommandError)
+        case decided(Decision)
+        /// The content of DATA is complete, or would be but for the fault.
+        case contentEnded(ContentFault?)
+        /// All octets of a BDAT have come.
+        case chunkEnded(ContentFault?)
+        case stored(Result<QueueID, ContentFault>)
+        case delayElapsed
+        /// The client has been silent, or too slow, for too long.
+        case timedOut
+        case shutdown(Patience)
+        case disconnected
+    }
+
+    /// How a session is to end when the service does.
+    package enum Patience: Sendable {
+        /// A transaction may be finished.
+        case transaction
+        /// Only what we owe an answer for.
+        case none
+    }
+
+    package enum Action: Hashable, Sendable {
+        case reply(Reply)
+        case ask(Question)
+        /// Content follows: get ready to take it.
+        case beginContent(Envelope)
+        /// The content is complete: make it durable and say `stored`.
+        case store(Envelope)
+        /// Forget the content that has come since `beginContent`.
+        case dropContent
+        /// Say `delayElapsed` after this time.
+        case delay(Duration)
+        /// Close the connection once everything is written.
+        case close
+    }
+
+    package enum Expectation: Hashable, Sendable {
+        case command
+        /// Dot-stuffed content.
+        case content
+        /// So many octets of content.
+        case chunk(bytes: Int, isLast: Bool)
+        /// So many octets that mean nothing any more; then `chunkEnded`.
+        case discard(bytes: Int)
+        /// The client has to wait.
+        case nothing
+    }
+
+    /// What policy is asked.
+    package struct Question: Hashable, Sendable {
+        package enum Subject: Hashable, Sendable {
+            case mail(ReversePath, MailParameters)
+            case recipient(ForwardPath, from: ReversePath)
+            /// DATA or the first BDAT.
+            case content(Envelope)
+        }
+
+        /// Which question of the session this is.
+        package let number: Int
+        package let subject: Subject
+    }
+
+    package struct Decision: Hashable, Sendable {
+        package enum Verdict: Hashable, Sendable {
+            /// For a recipient with the mailbox that is meant, which for `postmaster` is not said by the client.
+            case accept(Mailbox? = nil)
+            /// With 421 or 521 the session ends as well.
+            case refuse(Reply)
+        }
+
+        package let question: Int
+        package let verdict: Verdict
+
+        package init(question: Int, verdict: Verdict) {
+            self.question = question
+            self.verdict = verdict
+        }
+    }
+}
+
+/// Why content that came whole is not taken.
+package enum ContentFault: Error, Hashable, Sendable {
+    case tooLarge
+    case bareLineEnding
+    case tooManyHops
+    /// The disk or the queue is full; later it may not be.
+    case insufficientStorage
+    case storageFailed
+    case refused(Reply)
+}

@@ -1,0 +1,420 @@
+import Mail
+
+/// The server's side of SMTP (RFC 5321) as a value: events in, actions out.
+///
+/// It knows what the protocol says and nothing else: policy is asked (`ask`, `decided`), content and its storage
+/// belong to the caller, and so does time. Input is given in the order in which it came, and only what
+/// ``expectation`` asks for; a client that sends more has to wait.
+package struct ServerSession: Sendable {
+    private enum State {
+        /// Before the first HELO or EHLO. Next: `ready`, `deciding`, `closed`.
+        case greeted
+        /// No transaction. Next: `transaction`, `deciding`, `skippingChunk`, `closed`.
+        case ready
+        /// After MAIL. Next: `deciding`, `ready`, `skippingChunk`, `closed`.
+        case transaction(Envelope)
+        /// Waiting for policy. Next: `ready`, `transaction`, `content`, `chunk`, `skippingChunk`, `closed`.
+        case deciding(Question, Pending)
+        /// After 354. Next: `storing`, `ready`, `closed`.
+        case content(Envelope)
+        /// Inside the octets of BDAT. Next: `betweenChunks`, `storing`, `ready`, `closed`.
+        case chunk(Envelope, Chunk)
+        /// After a BDAT that was not the last. Next: `chunk`, `skippingChunk`, `ready`, `closed`.
+        case betweenChunks(Envelope)
+        /// Inside the octets of a BDAT that is refused. Next: `ready`, `closed`.
+        case skippingChunk(bytes: Int, Reply)
+        /// The message is complete and on its way to the disk. Next: `ready`, `closed`.
+        case storing(Envelope)
+        /// Next: none.
+        case closed
+    }
+
+    /// What waits for an answer of policy.
+    private enum Pending {
+        case mail(ReversePath, MailParameters)
+        case recipient(RecipientParameters, Envelope)
+        case data(Envelope)
+        case bdat(Envelope, Chunk)
+    }
+
+    /// The octets that a BDAT announced.
+    private struct Chunk {
+        let bytes: Int
+        let isLast: Bool
+    }
+
+    private let hostname: String
+    private let limits: SessionLimits
+    private var state = State.greeted
+    private var greeting: Greeting?
+    private var errors = ErrorCount()
+    private var questions = 0
+    /// Actions that are held back until the delay for too many errors is over.
+    private var delayed: [Action] = []
+    private var isShuttingDown = false
+    /// The client has sent something before it was its turn (RFC 2920 §3.1).
+    private var pipelinedUnasked = false
+
+    package init(hostname: String, limits: SessionLimits = SessionLimits()) {
+        self.hostname = hostname
+        self.limits = limits
+    }
+
+    /// How the client greeted last.
+    package struct Greeting: Hashable, Sendable {
+        package let name: String
+        package let isExtended: Bool
+    }
+
+    /// What may be given to ``handle(_:)`` next from what the client sends.
+    package var expectation: Expectation {
+        guard self.delayed.isEmpty else { return .nothing }
+        switch self.state {
+        case .greeted, .ready, .transaction, .betweenChunks: return .command
+        case .content: return .content
+        case .chunk(_, let chunk): return .chunk(bytes: chunk.bytes, isLast: chunk.isLast)
+        case .skippingChunk(let bytes, _): return .discard(bytes: bytes)
+        case .deciding, .storing, .closed: return .nothing
+        }
+    }
+
+    package mutating func handle(_ event: Event) -> [Action] {
+        guard !self.isClosed else { return [] }
+        switch event {
+        case .connected: return [.reply(.greeting(self.hostname))]
+        case .command(let command, let isLast):
+            guard self.expectation == .command else { return [] }
+            self.notePipelining(command, isLast: isLast)
+            return self.afterErrors(self.perform(command))
+        case .malformed(let error):
+            guard self.expectation == .command else { return [] }
+            return self.afterErrors(self.refuse(error))
+        case .decided(let decision): return self.afterErrors(self.decided(decision))
+        case .contentEnded(let fault): return self.contentEnded(fault)
+        case .chunkEnded(let fault): return self.chunkEnded(fault)
+        case .stored(let result): return self.stored(result)
+        case .delayElapsed:
+            defer { self.delayed = [] }
+            return self.delayed
+        case .timedOut: return self.isWaitingForUs ? [] : self.close(.timedOut)
+        case .shutdown(let patience): return self.shutdown(patience)
+        case .disconnected:
+            self.state = .closed
+            return []
+        }
+    }
+}
+
+// MARK: - Commands
+
+extension ServerSession {
+    private var isClosed: Bool { if case .closed = self.state { true } else { false } }
+
+    /// EHLO, DATA and the like must come last in what is sent at once, and after HELO everything must (RFC 2920).
+    private mutating func notePipelining(_ command: Command, isLast: Bool) {
+        guard !isLast else { return }
+        switch command {
+        case .mail, .rcpt, .rset, .bdat: if self.greeting?.isExtended != true { self.pipelinedUnasked = true }
+        case .helo, .ehlo, .data, .noop, .vrfy, .help: self.pipelinedUnasked = true
+        case .quit: break  // Nothing behind it is read.
+        }
+    }
+
+    private mutating func perform(_ command: Command) -> [Action] {
+        switch command {
+        case .helo(let name): return self.greet(Greeting(name: name, isExtended: false))
+        case .ehlo(let name): return self.greet(Greeting(name: name, isExtended: true))
+        case .mail(let path, let parameters): return self.mail(path, parameters)
+        case .rcpt(let path, let parameters): return self.rcpt(path, parameters)
+        case .data: return self.data()
+        case .bdat(let bytes, let isLast): return self.bdat(Chunk(bytes: bytes, isLast: isLast))
+        case .rset: return self.junk() + self.reset() + [.reply(.ok)]
+        case .noop: return self.junk() + [.reply(.ok)]
+        case .help: return self.junk() + [.reply(.help)]
+        case .vrfy(let argument): return self.junk() + [.reply(self.vrfy(argument))]
+        case .quit: return self.close(.goodbye(self.hostname))
+        }
+    }
+
+    /// A greeting also ends a transaction, as RSET does (RFC 5321 §4.1.4).
+    private mutating func greet(_ greeting: Greeting) -> [Action] {
+        let dropped = self.reset()
+        self.greeting = greeting
+        self.state = .ready
+        return dropped + [.reply(greeting.isExtended ? self.extensions : Reply(250, nil, self.hostname))]
+    }
+
+    private var extensions: Reply {
+        var lines = [
+            self.hostname, "PIPELINING", "SIZE \(self.limits.messageSize.bytes)", "8BITMIME", "SMTPUTF8", "DSN",
+            "ENHANCEDSTATUSCODES", "CHUNKING",
+        ]
+        if self.limits.vrfy { lines.append("VRFY") }
+        return Reply(code: 250, detail: nil, lines: lines + ["HELP"])
+    }
+
+    private mutating func mail(_ path: ReversePath, _ parameters: MailParameters) -> [Action] {
+        switch self.state {
+        case .greeted: return self.error(.heloFirst)
+        case .transaction, .betweenChunks: return self.error(.nestedMail)
+        case .ready: break
+        case .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
+        }
+        if let bytes = parameters.declaredBytes, bytes > self.limits.messageSize.bytes {
+            return [.reply(.messageTooLarge(limit: self.limits.messageSize.bytes))]
+        }
+        return self.ask(.mail(path, parameters), .mail(path, parameters))
+    }
+
+    private mutating func rcpt(_ path: ForwardPath, _ parameters: RecipientParameters) -> [Action] {
+        guard case .transaction(let envelope) = self.state else { return self.error(self.outOfSequence) }
+        if case .mailbox(let mailbox) = path, !mailbox.isASCII, !envelope.parameters.smtputf8 {
+            return self.refuse(.nonASCIIPath)
+        }
+        guard envelope.recipients.count < self.limits.recipients else {
+            // A client that goes on and on is told so at some point (SEMANTICS §13).
+            return self.errors.overshoot(limit: self.limits.recipients)
+                ? self.error(.tooManyRecipients) : [.reply(.tooManyRecipients)]
+        }
+        return self.ask(.recipient(path, from: envelope.reversePath), .recipient(parameters, envelope))
+    }
+
+    private mutating func data() -> [Action] {
+        guard case .transaction(let envelope) = self.state else { return self.error(self.outOfSequence) }
+        guard !envelope.recipients.isEmpty else { return self.error(.recipientFirst) }
+        if let refusal = self.refusePipelining() { return refusal }
+        return self.ask(.content(envelope), .data(envelope))
+    }
+
+    /// The octets of a BDAT that is refused are read all the same, or they would be taken for commands.
+    private mutating func bdat(_ chunk: Chunk) -> [Action] {
+        switch self.state {
+        case .transaction(let envelope) where envelope.recipients.isEmpty: return self.skip(chunk, .recipientFirst)
+        case .transaction(let envelope):
+            if let refusal = self.refusePipelining() { return refusal }
+            return self.ask(.content(envelope), .bdat(envelope, chunk))
+        case .betweenChunks(let envelope):
+            self.state = .chunk(envelope, chunk)
+            return []
+        case .greeted, .ready: return self.skip(chunk, self.outOfSequence)
+        case .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
+        }
+    }
+
+    private mutating func skip(_ chunk: Chunk, _ reply: Reply) -> [Action] {
+        self.errors.count += 1
+        let dropped = self.reset()
+        self.state = .skippingChunk(bytes: chunk.bytes, reply)
+        return dropped
+    }
+
+    /// Behind a DATA that nobody waited for come octets of which nobody knows what they are; the session ends there.
+    private mutating func refusePipelining() -> [Action]? {
+        self.pipelinedUnasked && self.limits.rejectPipelining ? self.close(.unauthorizedPipelining) : nil
+    }
+
+    private func vrfy(_ argument: String) -> Reply {
+        guard self.limits.vrfy else { return .vrfyDisabled }
+        // RFC 6531 §3.7.4.2. The transaction, if there is one, does not notice (SEMANTICS §17, 3).
+        return argument.isASCII || argument.uppercased().hasSuffix(" SMTPUTF8") ? .cannotVerify : .nonASCIIPath
+    }
+
+    private mutating func refuse(_ error: CommandError) -> [Action] {
+        switch error {
+        case .notSMTP, .bareLineFeed: return self.close(.to(error))
+        case .nonASCIIPath:
+            // MAIL and RCPT go together, so the whole transaction does (SEMANTICS §13).
+            let dropped = self.reset()
+            return dropped + self.error(.to(error))
+        case .unrecognized, .notImplemented, .tooLong, .badName, .syntax, .badReversePath, .badForwardPath,
+            .pathTooLong, .unknownParameter, .badParameter:
+            return self.error(.to(error))
+        }
+    }
+
+    /// What to say to RCPT, DATA and BDAT that come when it is not their turn.
+    private var outOfSequence: Reply {
+        switch self.state {
+        case .greeted: .heloFirst
+        case .ready: .mailFirst
+        case .transaction, .deciding, .content, .chunk, .betweenChunks, .skippingChunk, .storing, .closed: .badSequence
+        }
+    }
+}
+
+// MARK: - Policy
+
+extension ServerSession {
+    private mutating func ask(_ subject: Question.Subject, _ pending: Pending) -> [Action] {
+        self.questions += 1
+        let question = Question(number: self.questions, subject: subject)
+        self.state = .deciding(question, pending)
+        return [.ask(question)]
+    }
+
+    /// Late answers, to questions of a transaction that is gone, change nothing.
+    private mutating func decided(_ decision: Decision) -> [Action] {
+        guard case .deciding(let question, let pending) = self.state, question.number == decision.question else { return [] }
+        // Given up before the envelope changes, so that its recipients are not copied for each new one.
+        self.state = .ready
+        switch decision.verdict {
+        case .accept(let mailbox): return self.accepted(pending, mailbox)
+        case .refuse(let reply): return self.refused(pending, reply)
+        }
+    }
+
+    private mutating func accepted(_ pending: consuming Pending, _ mailbox: Mailbox?) -> [Action] {
+        switch pending {
+        case .mail(let path, let parameters):
+            self.state = .transaction(Envelope(reversePath: path, parameters: parameters))
+            return [.reply(.senderOk)]
+        case .recipient(let parameters, var envelope):
+            guard let mailbox else { return self.refused(pending, .to(.badForwardPath)) }
+            envelope.recipients.append(Recipient(mailbox, parameters: parameters))
+            self.state = .transaction(envelope)
+            return [.reply(.recipientOk)]
+        case .data(let envelope):
+            self.state = .content(envelope)
+            return [.beginContent(envelope), .reply(.startContent)]
+        case .bdat(let envelope, let chunk):
+            self.state = .chunk(envelope, chunk)
+            return [.beginContent(envelope)]
+        }
+    }
+
+    private mutating func refused(_ pending: Pending, _ reply: Reply) -> [Action] {
+        let disconnects = reply.code == 421 || reply.code == 521
+        switch pending {
+        case .mail: self.state = .ready
+        case .recipient(_, let envelope): self.state = .transaction(envelope)
+        case .data: self.state = .ready
+        case .bdat(_, let chunk):
+            guard disconnects else { return self.skip(chunk, reply) }
+        }
+        return disconnects ? self.close(reply) : self.error(reply)
+    }
+}
+
+// MARK: - Content
+
+extension ServerSession {
+    private mutating func contentEnded(_ fault: ContentFault?) -> [Action] {
+        guard case .content(let envelope) = self.state else { return [] }
+        return self.finish(envelope, fault)
+    }
+
+    private mutating func chunkEnded(_ fault: ContentFault?) -> [Action] {
+        switch self.state {
+        case .skippingChunk(_, let reply):
+            self.state = .ready
+            return self.afterErrors([.reply(reply)])
+        case .chunk(let envelope, let chunk):
+            // After a failed chunk the client may have sent others already: they find no transaction.
+            guard fault == nil, !chunk.isLast else { return self.finish(envelope, fault) }
+            self.state = .betweenChunks(envelope)
+            return [.reply(.chunkOk(chunk.bytes))]
+        case .greeted, .ready, .transaction, .deciding, .content, .betweenChunks, .storing, .closed: return []
+        }
+    }
+
+    /// A transaction ends here whichever way it goes: nothing of it is left for the next RCPT (SEMANTICS §17, 1 and 2).
+    private mutating func finish(_ envelope: Envelope, _ fault: ContentFault?) -> [Action] {
+        guard let fault else {
+            self.state = .storing(envelope)
+            return [.store(envelope)]
+        }
+        self.state = .ready
+        let reply = Reply.to(fault, limits: self.limits)
+        if reply.code == 421 || reply.code == 521 { return [.dropContent] + self.close(reply) }
+        return [.dropContent] + self.afterErrors(self.error(reply))
+    }
+
+    private mutating func stored(_ result: Result<QueueID, ContentFault>) -> [Action] {
+        guard case .storing = self.state else { return [] }
+        self.state = .ready
+        switch result {
+        case .success(let id):
+            self.errors = ErrorCount()
+            return self.afterErrors([.reply(.queued(id))])
+        case .failure(let fault): return self.afterErrors(self.error(.to(fault, limits: self.limits)))
+        }
+    }
+}
+
+// MARK: - Errors and the end
+
+extension ServerSession {
+    /// Counts since the last message that was taken.
+    private struct ErrorCount {
+        var count = 0
+        var junk = 0
+        var excessRecipients = 0
+
+        /// Whether recipients above the limit have become as many as are allowed.
+        mutating func overshoot(limit: Int) -> Bool {
+            self.excessRecipients += 1
+            return self.excessRecipients > limit
+        }
+    }
+
+    private mutating func error(_ reply: Reply) -> [Action] {
+        self.errors.count += 1
+        return [.reply(reply)]
+    }
+
+    private mutating func junk() -> [Action] {
+        self.errors.junk += 1
+        if self.errors.junk > self.limits.junkCommands { self.errors.count += 1 }
+        return []
+    }
+
+    /// Ends the session after too many errors, or at shutdown, and slows it down before.
+    private mutating func afterErrors(_ actions: [Action]) -> [Action] {
+        guard !self.isClosed else { return actions }
+        if self.errors.count >= self.limits.errorsPerSession { return actions + self.close(.tooManyErrors) }
+        if self.isShuttingDown, case .ready = self.state { return actions + self.close(.shuttingDown) }
+        let isFailure = actions.contains { if case .reply(let reply) = $0 { reply.code >= 400 } else { false } }
+        guard isFailure, self.errors.count > self.limits.softErrors, self.limits.errorDelay > .zero else { return actions }
+        self.delayed = actions
+        return [.delay(self.limits.errorDelay)]
+    }
+
+    /// Ends a transaction; content that has arrived for it is dropped.
+    private mutating func reset() -> [Action] {
+        switch self.state {
+        case .transaction:
+            self.state = .ready
+            return []
+        case .content, .chunk, .betweenChunks:
+            self.state = .ready
+            return [.dropContent]
+        case .greeted, .ready, .deciding, .skippingChunk, .storing, .closed: return []
+        }
+    }
+
+    private mutating func close(_ reply: Reply) -> [Action] {
+        let dropped = self.reset()
+        self.state = .closed
+        self.delayed = []
+        return dropped + [.reply(reply), .close]
+    }
+
+    /// Who is between messages goes now; who is in one may finish it.
+    private mutating func shutdown(_ patience: Patience) -> [Action] {
+        self.isShuttingDown = true
+        switch self.state {
+        case .greeted, .ready: return self.close(.shuttingDown)
+        case .transaction, .content, .chunk, .betweenChunks, .skippingChunk:
+            return patience == .none ? self.close(.shuttingDown) : []
+        case .deciding, .storing, .closed: return []
+        }
+    }
+
+    /// The client has done its part, so no time limit of its runs.
+    private var isWaitingForUs: Bool {
+        switch self.state {
+        case .deciding, .storing: true
+        case .greeted, .ready, .transaction, .content, .chunk, .betweenChunks, .skippingChunk, .closed: false
+        }
+    }
+}
