@@ -79,7 +79,7 @@ package struct Schedule: Sendable {
             lane.waiting -= 1
             lane.claimed[id] = nil
             lane.removedSinceRefill?.insert(id)
-            if lane.waiting > 0 { self.lanes[name] = lane }
+            if lane.waiting > 0 || lane.removedSinceRefill != nil { self.lanes[name] = lane }
             return nil
         }
     }
@@ -177,6 +177,7 @@ package struct Schedule: Sendable {
         guard var lane = self.lanes.removeValue(forKey: name) else { return }
         let removed = lane.removedSinceRefill ?? []
         lane.removedSinceRefill = nil
+        guard lane.waiting > 0 else { return }
         lane.hasMore = lane.hasMore || due.hasMore
         if let next = due.nextDue { lane.nextDue = min(lane.nextDue ?? next, next) }
         for (message, time, content) in due.messages where lane.claimed[message.id] == nil && !removed.contains(message.id) {

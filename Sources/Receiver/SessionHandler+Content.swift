@@ -1,0 +1,142 @@
+import Mail
+import NIOCore
+import Queue
+import SMTP
+
+/// A message while its content comes in.
+struct IncomingMessage {
+    private(set) var content: IncomingContent
+    private var header = HeaderScanner()
+    private let hopLimit: Int
+    /// Pieces handed to the queue that are not on the disk yet.
+    var pieces = 0
+    /// Why the message will not be taken, whatever still comes.
+    private(set) var fault: ContentFault?
+    /// The content is complete and waits for its pieces.
+    var envelope: Envelope?
+
+    init(id: QueueID, trace: String, hopLimit: Int) {
+        self.content = IncomingContent(id: id)
+        self.content.buffer = Array(trace.utf8)
+        self.hopLimit = hopLimit
+    }
+
+    var headerHasEightBit: Bool { self.header.hasEightBit }
+
+    mutating func takeBuffer() -> [UInt8] {
+        defer { self.content.buffer = [] }
+        return self.content.buffer
+    }
+
+    /// Takes the buffer back with what was added to it from `start` on.
+    mutating func take(_ buffer: [UInt8], from start: Int) {
+        guard self.fault == nil else { return }
+        self.content.buffer = buffer
+        guard !self.header.isComplete, start < buffer.count else { return }
+        buffer.withUnsafeBytes { self.header.scan(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        if self.header.receivedCount > self.hopLimit { self.fail(.tooManyHops) }
+    }
+
+    mutating func takePiece() -> ContentPiece? { self.content.takePiece() }
+
+    mutating func fail(_ fault: ContentFault) {
+        self.fault = self.fault ?? fault
+        self.content.buffer = []
+    }
+}
+
+extension IncomingMessage? {
+    /// Content that nobody wants goes into an array that nobody keeps.
+    mutating func takeBuffer() -> [UInt8] { self?.takeBuffer() ?? [] }
+}
+
+extension SessionHandler {
+    func beginContent(_ envelope: Envelope) {
+        if envelope.parameters.smtputf8 { self.facts.proto = "UTF8SMTP" }
+        let id = self.shared.queue.makeID()
+        let trace = ReceivedField(
+            client: self.facts.identity, hostname: self.shared.hostname, id: id,
+            recipient: envelope.recipients.count == 1 ? envelope.recipients[0].mailbox : nil,
+            time: self.shared.clock.now())
+        self.incoming = IncomingMessage(id: id, trace: trace.text, hopLimit: self.generation.limits.hops)
+    }
+
+    /// Gives content to the queue as soon as there is enough for a piece.
+    func handOnPiece() {
+        guard let piece = self.incoming?.takePiece() else { return }
+        let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
+        guard self.shared.queue.hasRoom(forBytes: piece.bytes.count) else {
+            self.incoming?.fail(.insufficientStorage)
+            return
+        }
+        self.incoming?.pieces += 1
+        self.shared.queue.append(piece) { result in
+            loop.execute {
+                handler.value.pieceDone(piece.id, result)
+                handler.value.advance()
+            }
+        }
+    }
+
+    private func pieceDone(_ id: QueueID, _ result: Result<Void, QueueError>) {
+        guard self.incoming?.content.id == id else { return }
+        self.incoming?.pieces -= 1
+        if case .failure(let error) = result { self.incoming?.fail(ContentFault(error)) }
+        self.storeIfComplete()
+    }
+
+    /// The end of content with what was found out about it on the way.
+    func withFaults(_ event: ServerSession.Event) -> ServerSession.Event {
+        switch event {
+        case .contentEnded(nil): .contentEnded(self.incoming?.fault)
+        case .chunkEnded(nil): .chunkEnded(self.incoming?.fault)
+        default: event
+        }
+    }
+
+    /// Stores the message once all its pieces are on the disk; a message must not be stored that lacks one.
+    func storeIfComplete() {
+        guard let incoming = self.incoming, let envelope = incoming.envelope, incoming.pieces == 0 else { return }
+        if let fault = incoming.fault {
+            self.shared.queue.drop(incoming.content.id)
+            return self.stored(.failure(fault))
+        }
+        self.incoming?.envelope = nil
+        let message = incoming.content.finish(
+            arrival: self.shared.clock.now(), envelope: envelope, client: self.facts.identity, about: nil,
+            needsSMTPUTF8: envelope.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: self.generation.lanes)
+        self.store(message)
+    }
+
+    private func store(_ new: NewMessage) {
+        let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
+        let (events, session, message) = (self.shared.events, self.sessionID, new.message)
+        self.shared.queue.store(new) { result in
+            if case .success = result {
+                // Also when the client is gone by now: the message is ours.
+                events.record(
+                    .queued(
+                        message.id, session: session.description, client: message.client, envelope: message.envelope,
+                        bytes: message.contentBytes, about: nil))
+            }
+            let outcome = result.map { message.id }.mapError { ContentFault($0) }
+            loop.execute {
+                handler.value.stored(outcome)
+                handler.value.advance()
+            }
+        }
+    }
+
+    func dropIncoming() {
+        if let incoming = self.incoming, incoming.content.handedOnBytes > 0 { self.shared.queue.drop(incoming.content.id) }
+        self.incoming = nil
+    }
+}
+
+extension Envelope {
+    /// SMTPUTF8 is needed on the way only if it was asked for and something is not ASCII (SEMANTICS §13).
+    fileprivate func needsSMTPUTF8(header hasEightBit: Bool) -> Bool {
+        guard self.parameters.smtputf8 else { return false }
+        return hasEightBit || !(self.reversePath.mailbox?.isASCII ?? true) || !self.recipients.allSatisfy(\.mailbox.isASCII)
+    }
+}

@@ -1,0 +1,51 @@
+import Mail
+import SMTP
+
+extension SessionHandler {
+    /// Remembers what the client says, for the log and for policy.
+    func note(_ event: ServerSession.Event) {
+        switch event {
+        case .command(let command, _): self.note(command)
+        case .malformed: self.lastCommand = "UNKNOWN"
+        case .contentEnded, .chunkEnded: self.lastCommand = "END-OF-MESSAGE"
+        case .connected, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected: break
+        }
+    }
+
+    private func note(_ command: Command) {
+        self.lastForwardPath = nil
+        switch command {
+        case .helo(let name):
+            self.lastCommand = "HELO"
+            (self.facts.helo, self.facts.proto) = (name, "SMTP")
+        case .ehlo(let name):
+            self.lastCommand = "EHLO"
+            (self.facts.helo, self.facts.proto) = (name, "ESMTP")
+        case .mail(let path, _):
+            self.lastCommand = "MAIL"
+            self.facts.reversePath = path
+            // Each transaction is judged by the generation in which it begins.
+            self.generation = self.shared.generation()
+            if self.facts.proto == "UTF8SMTP" { self.facts.proto = "ESMTP" }
+        case .rcpt(let path, _):
+            self.lastCommand = "RCPT"
+            self.lastForwardPath = path.description
+        case .data: self.lastCommand = "DATA"
+        case .bdat: self.lastCommand = "BDAT"
+        case .rset: self.lastCommand = "RSET"
+        case .noop: self.lastCommand = "NOOP"
+        case .quit: self.lastCommand = "QUIT"
+        case .vrfy: self.lastCommand = "VRFY"
+        case .help: self.lastCommand = "HELP"
+        }
+    }
+
+    func logRefusal(_ reply: Reply) {
+        var refusal = MailEvent.Refusal(
+            session: self.sessionID.description, client: self.facts.client, command: self.lastCommand, reply: reply)
+        refusal.helo = self.facts.helo.isEmpty ? nil : self.facts.helo
+        refusal.reversePath = self.facts.reversePath
+        refusal.forwardPath = self.lastForwardPath
+        self.shared.events.record(.refused(refusal))
+    }
+}

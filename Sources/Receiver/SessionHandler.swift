@@ -1,0 +1,290 @@
+import Mail
+import NIOCore
+import Queue
+import SMTP
+
+/// Told to every session when the service ends.
+struct ServiceShutdown: Sendable {
+    let patience: ServerSession.Patience
+}
+
+/// Performs what a server session decides: writes its replies, brings its content into the queue, keeps its time.
+///
+/// Lives on the connection's event loop. Memory of a connection is the input not yet consumed, one piece of
+/// content being gathered and at most two on their way to the disk.
+final class SessionHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Input held while the client has to wait, above which nothing more is read.
+    private static let heldInputBytes = 16 * 1024
+    /// Pieces on their way to the disk, at which reading pauses.
+    private static let pieceLimit = 2
+    /// How long the end of a refused connection is waited for.
+    private static let lingerNanoseconds: UInt64 = 5_000_000_000
+
+    let shared: ReceiverContext
+    let loop: any EventLoop
+    let sessionID: QueueID
+    var generation: ReceiverGeneration
+    var facts: Facts
+    private var permit: ClientLimits.Permit?
+    private var session: ServerSession
+    private var input: ServerInput
+    private var deadline: InputDeadline
+    private var context: ChannelHandlerContext?
+
+    private var received = ByteBuffer()
+    private var output = ByteBuffer()
+    private var pending: [ServerSession.Event] = []
+    private var isHandling = false
+    private var isPaused = false
+    private var hasHeldRead = false
+    private var hasEnded = false
+    /// The session is over; what is left is to get the last reply across.
+    private var isClosing = false
+    private var hasSentLast = false
+    private var timer: Scheduled<Void>?
+
+    var lastCommand = ""
+    var lastForwardPath: String?
+    var incoming: IncomingMessage?
+
+    init(shared: ReceiverContext, sessionID: QueueID, client: Endpoint, loop: any EventLoop) {
+        let generation = shared.generation()
+        self.shared = shared
+        self.loop = loop
+        self.sessionID = sessionID
+        self.generation = generation
+        self.facts = Facts(client: client)
+        self.session = ServerSession(hostname: shared.hostname, limits: generation.limits)
+        self.input = ServerInput(limits: generation.limits)
+        self.deadline = InputDeadline(generation.limits)
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let client = self.facts.client
+        do {
+            self.permit = try self.shared.clients.admit(
+                client.address, limits: self.generation.limits, isExempt: self.generation.relay.trusts(client.address),
+                now: Self.now)
+            self.handle(.connected)
+        } catch {
+            self.lastCommand = "CONNECT"
+            self.perform(.reply(.to(error)))
+            self.perform(.close)
+        }
+        self.advance()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !self.isClosing else { return }
+        var bytes = self.unwrapInboundIn(data)
+        if self.received.readableBytes == 0 { self.received = bytes } else { self.received.writeBuffer(&bytes) }
+        self.advance()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.handle(.disconnected)
+        self.dropContent()
+        self.timer?.cancel()
+        self.timer = nil
+        self.permit = nil
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            self.hasEnded = true
+            self.isClosing ? context.close(promise: nil) : self.advance()
+        case let shutdown as ServiceShutdown:
+            self.handle(.shutdown(shutdown.patience))
+            self.advance()
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { self.advance() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Resets and the like: the client is gone.
+        context.close(promise: nil)
+    }
+
+    /// Reads go to the socket only while there is room for what they bring.
+    func read(context: ChannelHandlerContext) {
+        if self.isPaused { self.hasHeldRead = true } else { context.read() }
+    }
+
+    // MARK: Working off input
+
+    /// Does all that can be done now, and sends what has been answered.
+    func advance() {
+        var hasNewEvent = false
+        while let context, !self.isClosing, context.channel.isWritable, self.pieces < Self.pieceLimit {
+            guard self.nextEvent(&hasNewEvent) else { break }
+        }
+        if self.received.readableBytes == 0 { self.received = ByteBuffer() }
+        self.flush()
+        self.pauseOrResume()
+        self.keepTime(isNew: hasNewEvent)
+        if self.hasEnded, !self.isClosing, self.received.readableBytes == 0, self.session.expectation != .nothing {
+            self.context?.close(promise: nil)
+        }
+    }
+
+    /// - Returns: whether there was anything to do.
+    private func nextEvent(_ hasNewEvent: inout Bool) -> Bool {
+        var content = self.incoming.takeBuffer()
+        let before = content.count
+        let expectation = self.session.expectation
+        let (consumed, event) = self.received.withUnsafeReadableBytes {
+            self.input.next($0, expecting: expectation, content: &content)
+        }
+        self.received.moveReaderIndex(forwardBy: consumed)
+        self.incoming?.take(content, from: before)
+        self.handOnPiece()
+        if consumed > 0 { self.deadline.received(bytes: consumed, at: Self.now) }
+        guard let event else { return false }
+        hasNewEvent = true
+        self.note(event)
+        self.handle(self.withFaults(event))
+        return true
+    }
+
+    /// Gives events to the session one at a time: an action may bring the next.
+    private func handle(_ event: ServerSession.Event) {
+        self.pending.append(event)
+        guard !self.isHandling else { return }
+        self.isHandling = true
+        defer { self.isHandling = false }
+        while !self.pending.isEmpty {
+            for action in self.session.handle(self.pending.removeFirst()) { self.perform(action) }
+        }
+    }
+
+    private func perform(_ action: ServerSession.Action) {
+        switch action {
+        case .reply(let reply):
+            var bytes: [UInt8] = []
+            reply.append(to: &bytes)
+            self.output.writeBytes(bytes)
+            if reply.code >= 400 { self.logRefusal(reply) }
+        case .ask(let question):
+            let verdict = self.facts.verdict(on: question.subject, self.shared, self.generation, now: Self.now)
+            self.handle(.decided(ServerSession.Decision(question: question.number, verdict: verdict)))
+        case .beginContent(let envelope): self.beginContent(envelope)
+        case .store(let envelope):
+            self.incoming?.envelope = envelope
+            self.storeIfComplete()
+        case .dropContent: self.dropContent()
+        case .delay(let duration): self.resume(after: duration)
+        case .close: self.isClosing = true
+        }
+    }
+
+    private func resume(after delay: Duration) {
+        let handler = NIOLoopBound(self, eventLoop: self.loop)
+        self.loop.scheduleTask(in: .microseconds(delay.microseconds)) {
+            handler.value.handle(.delayElapsed)
+            handler.value.advance()
+        }
+    }
+
+    // MARK: Output
+
+    private func flush() {
+        guard let context, !self.hasSentLast, self.output.readableBytes > 0 || self.isClosing else { return }
+        let bytes = self.output
+        self.output = ByteBuffer()
+        guard self.isClosing else { return context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil) }
+        self.hasSentLast = true
+        self.received = ByteBuffer()
+        if self.hasUnreadInput {
+            // Closing on input that was not read would reset the connection, and the client might not see the reply.
+            context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
+            context.close(mode: .output, promise: nil)
+        } else {
+            let handler = NIOLoopBound(self, eventLoop: self.loop)
+            context.writeAndFlush(self.wrapOutboundOut(bytes)).whenComplete { _ in
+                handler.value.context?.close(promise: nil)
+            }
+        }
+    }
+
+    /// The session ends although the client may still be sending.
+    private var hasUnreadInput: Bool { !self.hasEnded && self.lastCommand != "QUIT" }
+
+    // MARK: Back-pressure and time
+
+    private func pauseOrResume() {
+        let waits = self.session.expectation == .nothing && self.received.readableBytes >= Self.heldInputBytes
+        let isFull = !(self.context?.channel.isWritable ?? true) || self.pieces >= Self.pieceLimit
+        self.isPaused = !self.isClosing && (waits || isFull)
+        if !self.isPaused, self.hasHeldRead {
+            self.hasHeldRead = false
+            self.context?.read()
+        }
+    }
+
+    private var pieces: Int { self.incoming?.pieces ?? 0 }
+
+    private func keepTime(isNew: Bool) {
+        let now = Self.now
+        if self.isClosing {
+            self.startTimer(at: now + Self.lingerNanoseconds)
+            return
+        }
+        self.deadline.expect(self.isPaused ? .nothing : self.session.expectation, isNew: isNew, at: now)
+        if let deadline = self.deadline.deadline { self.startTimer(at: deadline) }
+    }
+
+    /// There is one timer, which is not moved with every deadline: it looks again when it fires.
+    private func startTimer(at deadline: UInt64) {
+        guard self.timer == nil || self.isClosing else { return }
+        self.timer?.cancel()
+        let handler = NIOLoopBound(self, eventLoop: self.loop)
+        self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
+    }
+
+    private func timerFired() {
+        self.timer = nil
+        guard !self.isClosing else {
+            self.context?.close(promise: nil)
+            return
+        }
+        guard let deadline = self.deadline.deadline else { return }
+        if deadline <= Self.now {
+            self.lastCommand = "TIMEOUT"
+            self.handle(.timedOut)
+            self.advance()
+        } else {
+            self.startTimer(at: deadline)
+        }
+    }
+
+    static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    func stored(_ result: Result<QueueID, ContentFault>) {
+        self.incoming = nil
+        self.handle(.stored(result))
+    }
+
+    func dropContent() {
+        self.input.dropContent()
+        self.dropIncoming()
+    }
+}

@@ -1,0 +1,102 @@
+package import Mail
+
+/// Which domains a list names: a domain itself, and with a leading dot the domains below it.
+///
+/// Unlike Postfix's `relay_domains`, `example.com` does not stand for `www.example.com`: nobody who writes it
+/// means to take mail for names that have no route and no recipients.
+package struct DomainSet: Sendable {
+    private let names: Set<String>
+
+    /// - Parameter keys: domains, `.domains`; addresses and `*`, which a transport table has too, are no domains.
+    package init(keys: some Sequence<String>) {
+        self.names = Set(keys.lazy.filter { $0 != "*" && !$0.contains("@") })
+    }
+
+    package func contains(_ domain: DomainName) -> Bool {
+        AddressKeys.domain(domain.ascii).contains(where: self.names.contains)
+    }
+
+    package var isEmpty: Bool { self.names.isEmpty }
+
+    package var sorted: [String] { self.names.sorted() }
+}
+
+/// Who may send what to whom: the list that makes an open relay or none, and that nothing else touches (STYLE §13).
+package struct RelayPolicy: Sendable {
+    /// What is accepted for domains of which no recipient is known; it makes backscatter.
+    package enum Unverified: Sendable, Equatable {
+        case refused
+        case accepted
+        case acceptedFor(Set<String>)
+    }
+
+    package enum Verdict: Sendable, Equatable {
+        case accept(Mailbox)
+        /// Neither a domain of ours nor a client of ours.
+        case relayDenied
+        case unknownRecipient
+    }
+
+    private let relayDomains: DomainSet
+    private let relayNetworks: [IPNetwork]
+    private let recipients: TextTable?
+    private let recipientDomains: Set<String>
+    private let unverified: Unverified
+    private let postmaster: Mailbox?
+    private let keys: AddressKeys
+
+    /// - Parameters:
+    ///   - recipients: the addresses that exist; nil without a table.
+    ///   - postmaster: who gets mail to `postmaster` without a domain.
+    package init(
+        relayDomains: DomainSet, relayNetworks: [IPNetwork], recipients: TextTable?, unverified: Unverified,
+        postmaster: Mailbox?, delimiter: Character?
+    ) {
+        self.relayDomains = relayDomains
+        self.relayNetworks = relayNetworks
+        self.recipients = recipients
+        self.recipientDomains = Set(
+            recipients?.keys.compactMap { key in key.lastIndex(of: "@").map { String(key[key.index(after: $0)...]) } } ?? [])
+        self.unverified = unverified
+        self.postmaster = postmaster
+        self.keys = AddressKeys(delimiter: delimiter)
+    }
+
+    /// Whether a client may send to anybody.
+    package func trusts(_ client: IPAddress) -> Bool { self.relayNetworks.contains { $0.contains(client) } }
+
+    package func verdict(on path: ForwardPath, from client: IPAddress) -> Verdict {
+        switch path {
+        case .postmaster: return self.postmaster.map { .accept($0) } ?? .unknownRecipient
+        case .mailbox(let mailbox):
+            let isTrusted = self.trusts(client)
+            guard case .name(let domain) = mailbox.domain, self.relayDomains.contains(domain) else {
+                return isTrusted ? .accept(mailbox) : .relayDenied
+            }
+            if !isTrusted, mailbox.localPart.routesOnward { return .relayDenied }
+            return self.isKnown(mailbox, domain) ? .accept(mailbox) : .unknownRecipient
+        }
+    }
+
+    private func isKnown(_ mailbox: Mailbox, _ domain: DomainName) -> Bool {
+        if let recipients, self.keys.recipient(mailbox).contains(where: { recipients[$0] != nil }) { return true }
+        guard !self.recipientDomains.contains(domain.ascii) else { return false }
+        switch self.unverified {
+        case .refused: return false
+        case .accepted: return true
+        case .acceptedFor(let domains): return domains.contains(domain.ascii)
+        }
+    }
+
+    /// Relay domains of which no recipient is known and none will be accepted, for a warning.
+    package var domainsWithoutRecipients: [String] {
+        self.relayDomains.sorted.filter { name in
+            guard !name.hasPrefix("."), !self.recipientDomains.contains(name) else { return false }
+            switch self.unverified {
+            case .refused: return true
+            case .accepted: return false
+            case .acceptedFor(let domains): return !domains.contains(name)
+            }
+        }
+    }
+}
