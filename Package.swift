@@ -58,5 +58,9 @@ let package = Package(
                 lifecycle, .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(name: "postern", dependencies: ["Daemon", "Mail", "Queue", arguments], swiftSettings: settings),
+
+        // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
+        target("Harness", path: "Tests/Harness", []),
+        tests("HarnessTests", ["Harness"]),
     ]
 )
