@@ -93,6 +93,10 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         self.submit(OperateJob(operation, ids, now: self.clock.now(), completion: completion))
     }
 
+    package func setAside(_ id: QueueID, reason: String) {
+        self.submit(SetAsideJob(id, reason: reason, laneKey: nil, events: self.events))
+    }
+
     /// Puts recipients into the lanes that new routes give them; for as many messages as a commit takes well.
     package func relane(
         _ ids: [QueueID], naming: LaneNaming, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void

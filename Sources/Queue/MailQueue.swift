@@ -68,6 +68,9 @@ package protocol MailQueue: AnyObject, Sendable {
     /// Writes down what came of an attempt; a message that is finished is removed.
     func settle(_ settlement: Settlement, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void)
 
+    /// Takes a message out of the way whose content turned out to be damaged.
+    func setAside(_ id: QueueID, reason: String)
+
     // MARK: Operating
 
     /// Does something to messages, in one transaction. Those that are not there are passed over.
@@ -165,8 +168,9 @@ package struct Settlement: Sendable {
     /// Notices about these results; queued in the same transaction.
     package var notices: [NewMessage] = []
     package var notifiesDelay = false
-    /// Nothing was attempted: the recipients' attempts are not counted.
-    package var isExpiry = false
+    /// Nothing was attempted: time is over, or a delay is to be told. The settlement is void unless the message is
+    /// as it was when this was decided: not held, not notified before, and these recipients still waiting.
+    package var condition: [Int]?
 
     package init(message: QueuedMessage, time: Timestamp) {
         self.message = message

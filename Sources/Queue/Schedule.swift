@@ -38,8 +38,12 @@ package struct Schedule: Sendable {
     /// Messages kept in memory between their arrival and their turn.
     private static let freshLimit = 128
 
+    /// Octets of content in memory, for all lanes, above which content stays on the disk until its turn.
+    private static let heldBytesLimit = 32 << 20
+
     private var lanes: [String: Lane] = [:]
     private var lastToken: UInt64 = 0
+    private var heldBytes = 0
 
     package init() {}
 
@@ -57,6 +61,9 @@ package struct Schedule: Sendable {
 
     /// Messages that wait in a lane, leased ones included.
     package func count(in lane: String) -> Int { self.lanes[lane]?.waiting ?? 0 }
+
+    /// Messages of a lane that can be leased at once; some of them may turn out stale.
+    package func available(in lane: String) -> Int { self.lanes[lane].map { $0.window.count + $0.fresh.count } ?? 0 }
 
     /// The lane has something to attempt, now or after a refill.
     package func isReady(_ name: String) -> Bool {
@@ -94,13 +101,14 @@ package struct Schedule: Sendable {
             lane.nextDue = min(lane.nextDue ?? due, due)
             return
         }
-        guard let (message, content) = shared, lane.fresh.count < Self.freshLimit else {
+        guard let (message, content) = shared, lane.fresh.count < Self.freshLimit, self.heldBytes < Self.heldBytesLimit else {
             lane.hasMore = true
             return
         }
         self.lastToken += 1
         lane.claimed[id] = self.lastToken
         lane.fresh.append(Lease(lane: name, message: message, due: due, content: content, token: self.lastToken))
+        self.heldBytes += content.count
     }
 
     // MARK: Leasing
@@ -119,19 +127,31 @@ package struct Schedule: Sendable {
         guard let lane = self.lanes[name] else { return nil }
         let takesFresh = lane.window.isEmpty || (lane.servesFresh && !lane.fresh.isEmpty)
         self.lanes[name]?.servesFresh = !takesFresh
-        return takesFresh ? self.lanes[name]?.fresh.popFirst() : self.lanes[name]?.window.popFirst()
+        let lease = takesFresh ? self.lanes[name]?.fresh.popFirst() : self.lanes[name]?.window.popFirst()
+        self.heldBytes -= lease?.content?.count ?? 0
+        return lease
     }
 
     /// Leases a message through another of its lanes as well, because its recipients there go the same way.
     ///
-    /// - Returns: whether it could be had; not if it is leased there.
-    package mutating func leaseToo(_ lease: Lease, in name: String) -> Lease? {
-        let id = lease.message.id
-        guard let lane = self.lanes[name] else { return nil }
-        if lane.claimed[id] != nil, !lane.holds(id) { return nil }
+    /// Only if it waits there in memory, which proves that it still does.
+    package mutating func leaseToo(_ id: QueueID, in name: String) -> Lease? {
+        guard let lane = self.lanes[name], let held = lane.held(id) else { return nil }
+        return self.claim(held.message, in: name, due: held.due, content: held.content)
+    }
+
+    /// Leases a message that was found otherwise than by its turn; nil if it is leased already.
+    ///
+    /// The message may be out of date: what is written for it must depend on what is then on the disk.
+    package mutating func claim(_ message: QueuedMessage, in name: String) -> Lease? {
+        guard let lane = self.lanes[name], lane.claimed[message.id] == nil || lane.held(message.id) != nil else { return nil }
+        return self.claim(message, in: name, due: message.arrival, content: nil)
+    }
+
+    private mutating func claim(_ message: QueuedMessage, in name: String, due: Timestamp, content: [UInt8]?) -> Lease {
         self.lastToken += 1
-        self.lanes[name]?.claimed[id] = self.lastToken
-        return Lease(lane: name, message: lease.message, due: lease.due, content: lease.content, token: self.lastToken)
+        self.lanes[name]?.claimed[message.id] = self.lastToken
+        return Lease(lane: name, message: message, due: due, content: content, token: self.lastToken)
     }
 
     /// Puts back a lease of which nothing was attempted; it is the next of its lane.
@@ -152,7 +172,9 @@ package struct Schedule: Sendable {
     /// Forgets what is in memory of a lane whose destination is away; it is read again later.
     package mutating func forget(_ name: String) {
         guard let lane = self.lanes[name] else { return }
-        for lease in [lane.window, lane.fresh].joined() where lane.claimed[lease.message.id] == lease.token {
+        for lease in [lane.window, lane.fresh].joined() {
+            self.heldBytes -= lease.content?.count ?? 0
+            guard lane.claimed[lease.message.id] == lease.token else { continue }
             self.lanes[name]?.claimed[lease.message.id] = nil
             self.lanes[name]?.hasMore = true
         }
@@ -161,6 +183,9 @@ package struct Schedule: Sendable {
     }
 
     // MARK: Reading from the disk
+
+    /// Content up to this size is to be read together with a window.
+    package var contentLimit: Int { self.heldBytes < Self.heldBytesLimit ? 16 * 1024 : 0 }
 
     /// What to skip when the next window of a lane is read; nil if that is of no use now.
     package mutating func refill(_ name: String) -> Set<QueueID>? {
@@ -184,6 +209,7 @@ package struct Schedule: Sendable {
             self.lastToken += 1
             lane.claimed[message.id] = self.lastToken
             lane.window.append(Lease(lane: name, message: message, due: time, content: content, token: self.lastToken))
+            self.heldBytes += content?.count ?? 0
         }
         self.lanes[name] = lane
     }
@@ -216,10 +242,10 @@ package struct Schedule: Sendable {
 }
 
 extension Schedule.Lane {
-    /// The message waits in memory and is not leased.
-    fileprivate func holds(_ id: QueueID) -> Bool {
+    /// The entry of a message that waits in memory and is not leased.
+    fileprivate func held(_ id: QueueID) -> Schedule.Lease? {
         let token = self.claimed[id]
-        return self.fresh.contains { $0.message.id == id && $0.token == token }
-            || self.window.contains { $0.message.id == id && $0.token == token }
+        let isIt = { (lease: Schedule.Lease) in lease.message.id == id && lease.token == token }
+        return self.fresh.first(where: isIt) ?? self.window.first(where: isIt)
     }
 }

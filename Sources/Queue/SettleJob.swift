@@ -28,9 +28,16 @@ final class SettleJob: WriteJob, @unchecked Sendable {
         let message = self.settlement.message
         guard try transaction.get(message.id.key, in: tables.messages, { _ in true }) ?? false else { return [] }
         let before = try transaction.progress(of: message.id, in: tables) ?? message.initialProgress
+        guard self.isStillTrue(before) else { return [] }
         var changes = try self.update(before, transaction, tables)
         for (notice, record) in self.notices { changes += try transaction.store(notice, record: record, in: tables) }
         return changes
+    }
+
+    private func isStillTrue(_ progress: Progress) -> Bool {
+        guard let condition = self.settlement.condition else { return true }
+        return !progress.isHeld && !(self.settlement.notifiesDelay && progress.wasDelayNotified)
+            && condition.allSatisfy { progress.recipients.indices.contains($0) && progress.recipients[$0].status == .waiting }
     }
 
     private func update(
@@ -65,7 +72,7 @@ extension Progress {
         for result in settlement.results where progress.recipients.indices.contains(result.recipient) {
             var state = progress.recipients[result.recipient]
             guard state.status == .waiting else { continue }
-            if !settlement.isExpiry {
+            if settlement.condition == nil {
                 state.attempts += 1
                 state.lastAttempt = settlement.time
             }

@@ -29,8 +29,26 @@ extension ClientSession {
         package var replies: [Reply]
         /// The server takes care of the notices that were asked for (RFC 3461 §5.2.2).
         package var passedNoticeRequests: Bool
-        /// The recipients' fate was decided by this server; otherwise another may be tried at once.
-        package var isFinal: Bool
+        package var standing: Standing
+
+        package init(replies: [Reply], passedNoticeRequests: Bool, standing: Standing) {
+            self.replies = replies
+            self.passedNoticeRequests = passedNoticeRequests
+            self.standing = standing
+        }
+    }
+
+    /// What a delivery's outcome is worth.
+    package enum Standing: Hashable, Sendable {
+        /// The server decided.
+        case decided
+        /// This server cannot take the message; another may.
+        case unsuitable
+        /// The session broke off before any recipient was answered. Over a connection that has served others this
+        /// says nothing about the message.
+        case brokenEarly
+        /// The session broke off in the middle.
+        case broken
     }
 
     package enum Event: Sendable {

@@ -173,7 +173,8 @@ extension ClientSession {
     private mutating func begin(_ delivery: Delivery) -> [Action] {
         if let reply = self.obstacle(to: delivery) {
             let outcome = Outcome(
-                replies: delivery.envelope.recipients.map { _ in reply }, passedNoticeRequests: false, isFinal: false)
+                replies: delivery.envelope.recipients.map { _ in reply }, passedNoticeRequests: false,
+                standing: .unsuitable)
             return [.finished(outcome)] + self.becomeIdle()
         }
         var steps: [Transaction.Step] = []
@@ -297,7 +298,7 @@ extension ClientSession {
             guard let reply, reply.outcome != .accepted else { return content }
             return reply
         }
-        return Outcome(replies: replies, passedNoticeRequests: self.extensions.dsn, isFinal: true)
+        return Outcome(replies: replies, passedNoticeRequests: self.extensions.dsn, standing: .decided)
     }
 }
 
@@ -307,7 +308,9 @@ extension ClientSession {
     /// Ends the session in the middle of a transaction: who has been refused stays refused, all others are tried again.
     private mutating func end(_ transaction: Transaction, undecided reply: Reply) -> [Action] {
         self.state = .closed
-        return [.finished(self.outcome(of: transaction, content: reply)), .close]
+        var outcome = self.outcome(of: transaction, content: reply)
+        outcome.standing = transaction.recipients.contains { $0 != nil } ? .broken : .brokenEarly
+        return [.finished(outcome), .close]
     }
 
     /// Ends the session wherever it is.
@@ -319,7 +322,7 @@ extension ClientSession {
         case .hello(_, let delivery?), .xclient(let delivery):
             let outcome = Outcome(
                 replies: delivery.envelope.recipients.map { _ in Self.temporary(reply) }, passedNoticeRequests: false,
-                isFinal: false)
+                standing: .brokenEarly)
             self.state = .closed
             return [.finished(outcome), .close]
         case .envelope(let transaction), .content(let transaction), .termination(let transaction):

@@ -1,0 +1,348 @@
+import Glibc
+package import Mail
+package import NIOCore
+package import NIOPosix
+package import Queue
+package import Resolver
+import SMTP
+
+/// What the forwarder works with, of one generation of the configuration.
+package struct ForwarderGeneration: Sendable {
+    package let options: ForwarderOptions
+    package let lifetimes: QueueOptions
+    package let routes: RouteTable
+    package let lanes: LaneNaming
+
+    package init(options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming) {
+        self.options = options
+        self.lifetimes = lifetimes
+        self.routes = routes
+        self.lanes = lanes
+    }
+}
+
+/// Hands queued mail on: performs what the ``Dispatcher`` decides.
+///
+/// Sendable: everything that changes is touched on `loop` only. Reading from the disk happens in the pool.
+package final class Forwarder: @unchecked Sendable {
+    let loop: any EventLoop
+    let queue: any MailQueue
+    let pool: NIOThreadPool
+    let events: EventSink
+    let clock: WallClock
+    let hostname: String
+    private let names: any NameService
+    private let listeners: [Endpoint]
+    private let interfaces: [IPAddress]
+    private(set) var generation: ForwarderGeneration
+    private(set) var dispatcher: Dispatcher
+    private var connections: [Dispatcher.ConnectionID: ClientHandler] = [:]
+    private var openings: [Dispatcher.ConnectionID: Opening] = [:]
+    private var pending: [Dispatcher.Event] = []
+    private var isHandling = false
+    private var timer: RepeatedTask?
+    private var lastSweep: Timestamp?
+    private var isSweeping = false
+    /// Messages up to this one have had their delay notice, if they were to have one.
+    private var delayNotified: QueueID?
+    private var emptied: EventLoopPromise<Void>?
+
+    /// A session on its way: the servers that have not been tried, and what the others came to.
+    private struct Opening {
+        let destination: String
+        let excluded: [String]
+        var servers: [ServerAddress]
+        var failure: Dispatcher.OpenFailure?
+    }
+
+    private static let sweepInterval = Duration.seconds(60)
+    private static let sweepPage = 200
+
+    /// - Parameters:
+    ///   - listeners: where we listen, to notice a next hop that is ourselves.
+    ///   - interfaces: the addresses of this machine.
+    package init(
+        loop: any EventLoop, queue: any MailQueue, pool: NIOThreadPool, names: any NameService, hostname: String,
+        listeners: [Endpoint], interfaces: [IPAddress], generation: ForwarderGeneration, events: EventSink,
+        clock: WallClock
+    ) throws(QueueError) {
+        self.loop = loop
+        self.queue = queue
+        self.pool = pool
+        self.names = names
+        self.hostname = hostname
+        self.listeners = listeners
+        self.interfaces = interfaces
+        self.generation = generation
+        self.events = events
+        self.clock = clock
+        self.dispatcher = Dispatcher(
+            options: generation.options, lifetimes: generation.lifetimes, routes: generation.routes,
+            lanes: try queue.lanes(), now: clock.now())
+    }
+
+    /// Begins to forward. Before mail is received, so that no change of the queue is missed.
+    ///
+    /// - Parameter ticks: how often the time is looked at; nil if ``tick()`` is called instead.
+    package func start(ticks: Duration? = .milliseconds(500)) {
+        self.queue.observe { changes in self.loop.execute { self.handle(.changed(changes)) } }
+        self.loop.execute {
+            self.tickNow()
+            guard let ticks else { return }
+            let interval = TimeAmount.microseconds(ticks.microseconds)
+            self.timer = self.loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in self.tickNow() }
+        }
+    }
+
+    /// Lets time take its effect.
+    package func tick() { self.loop.execute { self.tickNow() } }
+
+    private func tickNow() {
+        self.handle(.tick)
+        self.sweepIfDue()
+    }
+
+    /// Begins nothing new, and waits for what is under way.
+    package func stop(grace: Duration) async {
+        let promise = self.loop.makePromise(of: Void.self)
+        self.loop.execute {
+            self.timer?.cancel()
+            self.emptied = promise
+            self.handle(.stop)
+            self.checkEmptied()
+        }
+        let limit = self.loop.scheduleTask(in: .microseconds(grace.microseconds)) { promise.succeed() }
+        try? await promise.futureResult.get()  // It is only ever succeeded.
+        limit.cancel()
+        try? await self.loop.submit { for handler in self.connections.values { handler.close() } }.get()
+    }
+
+    /// Works with another generation from now on.
+    package func use(_ generation: ForwarderGeneration) {
+        self.loop.execute {
+            self.generation = generation
+            self.dispatcher.use(options: generation.options, lifetimes: generation.lifetimes, routes: generation.routes)
+            self.handle(.routesChanged)
+        }
+    }
+
+    package func flush(destination: String?) { self.loop.execute { self.handle(.flush(destination: destination)) } }
+
+    package func status() async throws -> [DestinationStatus] {
+        try await self.loop.submit { self.dispatcher.status }.get()
+    }
+
+    /// Why messages wait that were not attempted by themselves, by lane.
+    package func reasonsForDelay(inLanes lanes: Set<String>) async throws -> [String: Reply] {
+        try await self.loop.submit {
+            var reasons: [String: Reply] = [:]
+            for lane in lanes { reasons[lane] = self.dispatcher.reasonForDelay(inLane: lane) }
+            return reasons
+        }.get()
+    }
+
+    // MARK: Events and actions
+
+    /// Gives events to the dispatcher one at a time: performing an action may bring the next.
+    func handle(_ event: Dispatcher.Event) {
+        self.pending.append(event)
+        guard !self.isHandling else { return }
+        self.isHandling = true
+        defer { self.isHandling = false }
+        while !self.pending.isEmpty {
+            let events = self.pending
+            self.pending = []
+            let now = self.clock.now()
+            for event in events {
+                for action in self.dispatcher.handle(event, at: now) { self.perform(action) }
+            }
+        }
+        self.checkEmptied()
+    }
+
+    private func perform(_ action: Dispatcher.Action) {
+        switch action {
+        case .refill(let lane, let skipped, let contentLimit): self.refill(lane, skipped, contentLimit)
+        case .open(let connection, let destination, let hops, let excluded):
+            self.open(connection, destination, hops, excluded)
+        case .deliver(let connection, let delivery, let job):
+            let source = ContentSource(
+                job.message, inMemory: job.content, queue: self.queue, pool: self.pool, loop: self.loop)
+            self.connections[connection]?.deliver(delivery, job.message, content: source)
+        case .quit(let connection): self.connections[connection]?.quit()
+        case .settle(let verdicts): self.settle(verdicts)
+        case .record(let event): self.events.record(event)
+        }
+    }
+
+    private func refill(_ lane: String, _ skipped: Set<QueueID>, _ contentLimit: Int) {
+        let (queue, now) = (self.queue, self.clock.now())
+        self.pool.runIfActive(eventLoop: self.loop) {
+            try queue.due(in: lane, at: now, skipping: skipped, limit: Schedule.windowSize, contentLimit: contentLimit)
+        }.whenComplete { result in
+            switch result {
+            case .success(let due): self.handle(.refilled(lane: lane, due))
+            case .failure: self.handle(.refillFailed(lane: lane))  // The next tick or change asks again.
+            }
+        }
+    }
+
+    private func checkEmptied() {
+        if let emptied = self.emptied, self.dispatcher.activeJobs == 0 { emptied.succeed() }
+    }
+}
+
+// MARK: - Sessions
+
+extension Forwarder: ClientHandlerDelegate {
+    private var finder: ServerFinder {
+        let options = self.generation.options
+        let identity = OwnIdentity(
+            hostname: self.hostname, addresses: self.interfaces + options.ownAddresses, listeners: self.listeners,
+            allowsLoopback: options.loopbackMX)
+        return ServerFinder(names: self.names, identity: identity, loop: self.loop)
+    }
+
+    private func open(
+        _ connection: Dispatcher.ConnectionID, _ destination: String, _ hops: [NextHop], _ excluded: [String]
+    ) {
+        self.openings[connection] = Opening(destination: destination, excluded: excluded, servers: [])
+        self.finder.servers(of: hops).whenSuccess { plan in
+            switch plan {
+            case .servers(let servers):
+                self.openings[connection]?.servers = servers.filter { !excluded.contains($0.description) }
+            case .temporary(let reply): self.openings[connection]?.failure = .temporary(reply)
+            case .permanent(let reply): self.openings[connection]?.failure = .permanent(reply)
+            }
+            self.tryNextServer(connection)
+        }
+    }
+
+    private func tryNextServer(_ connection: Dispatcher.ConnectionID) {
+        guard let opening = self.openings[connection] else { return }
+        guard let server = opening.servers.first else {
+            self.openings[connection] = nil
+            let failure = opening.failure ?? .temporary(Reply(451, .init(4, 1), "no more servers to try"))
+            return self.handle(.openFailed(connection, failure))
+        }
+        self.openings[connection]?.servers.removeFirst()
+        let options = self.generation.options
+        let session = ClientSession(
+            hostname: self.hostname, permissions: options.permissions(for: opening.destination))
+        let handler = ClientHandler(
+            server: server, connection: connection, session: session, timeouts: options.timeouts, loop: self.loop,
+            delegate: self)
+        let bound = NIOLoopBound(handler, eventLoop: self.loop)
+        ClientBootstrap(group: self.loop)
+            .connectTimeout(.microseconds(options.timeouts.connect.microseconds))
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
+            }
+            .connect(host: server.address.description, port: server.port)
+            .whenFailure { error in
+                let reply = Reply(451, .init(4, 1), "connect to \(server): \(Self.description(of: error))")
+                self.openings[connection]?.failure = .temporary(reply)
+                self.tryNextServer(connection)
+            }
+    }
+
+    private static func description(of error: any Error) -> String {
+        switch error {
+        case let error as IOError: String(cString: strerror(error.errnoCode))
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { Self.description(of: $0.error) } ?? "no address"
+        case ChannelError.connectTimeout: "Connection timed out"
+        default: "\(error)"
+        }
+    }
+
+    func sessionReady(_ handler: ClientHandler) {
+        self.openings[handler.connection] = nil
+        self.connections[handler.connection] = handler
+        self.handle(.ready(handler.connection, remote: handler.server.description))
+    }
+
+    func sessionFinished(_ handler: ClientHandler, _ outcome: ClientSession.Outcome) {
+        self.handle(.finished(handler.connection, outcome))
+    }
+
+    func sessionUnusable(_ handler: ClientHandler, _ reason: ClientSession.Unusable) {
+        switch reason {
+        case .failed(let reply):
+            // Whatever it says to a whole session, later it may say something else: nothing fails for good here.
+            let text = "\(handler.server) said: \(reply.oneLine)"
+            self.openings[handler.connection]?.failure = .temporary(Reply(451, reply.detail ?? .init(4, 0), text))
+        case .isOurselves:
+            let reply = Reply(451, .init(4, 6), "mail loops back to myself: \(handler.server) has our name")
+            self.openings[handler.connection]?.failure = .temporary(reply)
+        }
+        self.tryNextServer(handler.connection)
+    }
+
+    func sessionClosed(_ handler: ClientHandler) {
+        // Before it was ready it is no connection of the dispatcher; the next server is being tried.
+        guard self.connections[handler.connection] === handler else { return }
+        self.connections[handler.connection] = nil
+        self.handle(.closed(handler.connection))
+    }
+
+    func contentUnreadable(_ handler: ClientHandler, _ message: QueuedMessage, _ error: any Error) {
+        if case QueueError.damaged(let what)? = error as? QueueError { self.queue.setAside(message.id, reason: what) }
+    }
+}
+
+// MARK: - Time
+
+extension Forwarder {
+    /// Looks through the oldest messages for those whose time is over or whose senders should hear of a delay.
+    private func sweepIfDue() {
+        let now = self.clock.now()
+        guard !self.isSweeping, self.lastSweep.map({ now - $0 >= Self.sweepInterval || now < $0 }) ?? true else { return }
+        self.isSweeping = true
+        self.lastSweep = now
+        self.sweepOverdue(after: nil, now)
+    }
+
+    private func sweepOverdue(after id: QueueID?, _ now: Timestamp) {
+        let lifetime = min(self.generation.lifetimes.lifetime, self.generation.lifetimes.noticeLifetime)
+        self.readPage(after: id) { messages in
+            let old = messages.prefix { now - $0.arrival >= lifetime }
+            if !old.isEmpty { self.handle(.overdue(Array(old))) }
+            if old.count == messages.count, let last = messages.last {
+                self.sweepOverdue(after: last.id, now)
+            } else {
+                self.sweepDelayed(now)
+            }
+        }
+    }
+
+    private func sweepDelayed(_ now: Timestamp) {
+        let delay = self.generation.lifetimes.delayNotice
+        guard delay > .zero else {
+            self.isSweeping = false
+            return
+        }
+        self.readPage(after: self.delayNotified) { messages in
+            let old = messages.prefix { now - $0.arrival >= delay }
+            for message in old { self.notifyDelay(of: message, now) }
+            if let last = old.last { self.delayNotified = last.id }
+            if old.count == messages.count, !messages.isEmpty {
+                self.sweepDelayed(now)
+            } else {
+                self.isSweeping = false
+            }
+        }
+    }
+
+    private func readPage(after id: QueueID?, _ body: @escaping @Sendable ([QueuedMessage]) -> Void) {
+        let queue = self.queue
+        self.pool.runIfActive(eventLoop: self.loop) { try queue.messages(after: id, limit: Self.sweepPage) }
+            .whenComplete { result in
+                switch result {
+                case .success(let messages): body(messages)
+                case .failure: self.isSweeping = false  // The next sweep begins anew.
+                }
+            }
+    }
+}

@@ -1,0 +1,121 @@
+import Mail
+import NIOCore
+import Resolver
+
+/// Finds the servers behind next hops.
+struct ServerFinder: Sendable {
+    let names: any NameService
+    let identity: OwnIdentity
+    let loop: any EventLoop
+
+    /// The servers of all next hops, in order; those of one that cannot be looked up are left out if others remain.
+    func servers(of hops: [NextHop]) -> EventLoopFuture<MXPlan.Result> {
+        EventLoopFuture.whenAllSucceed(hops.map { self.servers(of: $0) }, on: self.loop).map(Self.joined)
+    }
+
+    private static func joined(_ results: [MXPlan.Result]) -> MXPlan.Result {
+        var servers: [ServerAddress] = []
+        var failures: [MXPlan.Result] = []
+        for result in results {
+            if case .servers(let some) = result { servers += some } else { failures.append(result) }
+        }
+        guard servers.isEmpty else { return .servers(servers) }
+        // While one of several may come back the mail waits.
+        let temporary = failures.first { if case .temporary = $0 { true } else { false } }
+        return temporary ?? failures.first ?? .temporary(Reply(451, .init(4, 4), "no next hop"))
+    }
+
+    private func servers(of hop: NextHop) -> EventLoopFuture<MXPlan.Result> {
+        switch hop.host {
+        case .address(let address): self.loop.makeSucceededFuture(self.fixed([ServerAddress(name: "\(address)", address: address, port: hop.port)], hop))
+        case .name(let name):
+            hop.usesMX
+                ? self.viaMX(name, hop)
+                : self.addresses(of: name).map { self.named(name, $0, hop) }
+        }
+    }
+
+    /// A next hop that the administrator named. If its name is gone that is a mistake to be found, not a reason to
+    /// return mail, so everything here is temporary.
+    private func named(_ name: String, _ addresses: MXPlan.Addresses, _ hop: NextHop) -> MXPlan.Result {
+        switch addresses {
+        case .found(let list): self.fixed(list.map { ServerAddress(name: name, address: $0, port: hop.port) }, hop)
+        case .none: .temporary(Reply(451, .init(4, 4), "Host \(name) has no address"))
+        case .unknown(let why): .temporary(Reply(451, .init(4, 3), "Host lookup error for \(name): \(why)"))
+        }
+    }
+
+    private func fixed(_ servers: [ServerAddress], _ hop: NextHop) -> MXPlan.Result {
+        let others = servers.filter { !self.identity.listens(at: $0.address, port: $0.port) }
+        return others.isEmpty
+            ? .temporary(Reply(451, .init(4, 6), "next hop \(hop.text) is this server itself")) : .servers(others)
+    }
+
+    private func viaMX(_ domain: String, _ hop: NextHop) -> EventLoopFuture<MXPlan.Result> {
+        self.lookUp(domain, .mx).flatMap { result in
+            switch result {
+            case .success(let answer): return self.plan(domain, hop, Self.exchanges(answer.records))
+            case .failure(.noData): return self.plan(domain, hop, [(0, domain)])
+            case .failure(let failure): return self.loop.makeSucceededFuture(Self.failed(domain, failure))
+            }
+        }
+    }
+
+    private func plan(_ domain: String, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)]) -> EventLoopFuture<MXPlan.Result> {
+        // RFC 7505.
+        if exchanges.count == 1, exchanges[0].name == "." {
+            return self.loop.makeSucceededFuture(
+                .permanent(Reply(556, .init(1, 0), "Domain \(domain) does not accept mail (nullMX)")))
+        }
+        let hosts = exchanges.shuffled().map { exchange in
+            self.addresses(of: exchange.name).map {
+                MXPlan.Host(preference: exchange.preference, name: exchange.name, addresses: $0)
+            }
+        }
+        return EventLoopFuture.whenAllSucceed(hosts, on: self.loop).map {
+            MXPlan(domain: domain, port: hop.port, identity: self.identity).servers($0)
+        }
+    }
+
+    private static func exchanges(_ records: [DNSRecord]) -> [(preference: Int, name: String)] {
+        records.compactMap { record in
+            if case .mx(let preference, let exchange) = record { (Int(preference), exchange.text) } else { nil }
+        }
+    }
+
+    private static func failed(_ domain: String, _ failure: DNSFailure) -> MXPlan.Result {
+        switch failure {
+        case .noSuchName: .permanent(Reply(550, .init(4, 4), "Domain \(domain) not found"))
+        case .invalidName: .permanent(Reply(550, .init(1, 2), "\(domain) is not a domain name"))
+        case .noData, .serverFailure, .timeout, .bogus, .tooManyQueries, .closed, .cancelled:
+            .temporary(Reply(451, .init(4, 3), "Name service error for \(domain): \(failure)"))
+        }
+    }
+
+    /// IPv4 first: many hosts that have an IPv6 address have no way out with it.
+    private func addresses(of name: String) -> EventLoopFuture<MXPlan.Addresses> {
+        self.lookUp(name, .a).and(self.lookUp(name, .aaaa)).map { v4, v6 in
+            let found = [v4, v6].flatMap { (try? $0.get().records) ?? [] }.compactMap(Self.address)
+            if !found.isEmpty { return .found(found) }
+            for case .failure(let failure) in [v4, v6] where failure.negative == nil { return .unknown("\(failure)") }
+            return .none
+        }
+    }
+
+    private static func address(_ record: DNSRecord) -> IPAddress? {
+        switch record {
+        case .a(let value): .v4(value)
+        case .aaaa(let high, let low): .v6(high: high, low: low)
+        default: nil
+        }
+    }
+
+    private func lookUp(_ name: String, _ type: DNSType) -> EventLoopFuture<DNSResult> {
+        let promise = self.loop.makePromise(of: DNSResult.self)
+        guard let question = try? DNSQuestion(name, type) else {
+            return self.loop.makeSucceededFuture(.failure(.invalidName))
+        }
+        self.names.resolve(question, on: self.loop) { promise.succeed($0) }
+        return promise.futureResult
+    }
+}

@@ -1,0 +1,182 @@
+internal import CUnbound
+internal import Glibc
+
+/// libunbound, set up. It belongs to the thread that turns its event base, from the first question on.
+final class UnboundContext {
+    private let context: OpaquePointer
+    /// Last, so that it is still there when the context lets go of its events.
+    private let base: EventBase
+
+    init(_ options: ResolverOptions, on base: EventBase) throws(ResolverError) {
+        guard let context = ub_ctx_create_ub_event(base.handle) else {
+            throw .system(call: "ub_ctx_create_ub_event", code: ENOMEM)
+        }
+        self.context = context
+        self.base = base
+        try self.setUp(options)
+    }
+
+    /// Completes what is under way with a failure, and frees everything.
+    deinit { ub_ctx_delete(self.context) }
+
+    // MARK: - Options
+
+    private func setUp(_ options: ResolverOptions) throws(ResolverError) {
+        let log = SetupLog(self.context)
+        for (name, value) in Self.settings(options) {
+            try log.check("\(name) \(value)", ub_ctx_set_option(self.context, name + ":", value))
+        }
+        if let path = options.trustAnchorFile {
+            try Self.checkReadable(path)
+            try log.check("trust anchor \(path)", ub_ctx_add_ta_file(self.context, path))
+        }
+        switch options.upstream {
+        case .system(let path):
+            try Self.checkReadable(path)
+            try log.check("name servers of \(path)", ub_ctx_resolvconf(self.context, path))
+        case .forwarders(let servers):
+            guard !servers.isEmpty else { throw .noServers }
+            for server in servers {
+                try log.check("name server \(server)", ub_ctx_set_fwd(self.context, server.unboundText))
+            }
+        case .recursion(let path?):
+            try Self.checkReadable(path)
+            try log.check("root hints \(path)", ub_ctx_set_option(self.context, "root-hints:", path))
+        case .recursion(nil): break
+        }
+        for zone in Self.zonesLeftToForwarders(options.upstream) {
+            // The first of these makes libunbound read what it was told; later settings would be refused.
+            try log.check("settings", ub_ctx_zone_remove(self.context, zone))
+        }
+    }
+
+    private static func settings(_ options: ResolverOptions) -> [(name: String, value: String)] {
+        [
+            ("msg-cache-size", "\(options.messageCacheBytes)"),
+            ("rrset-cache-size", "\(options.recordCacheBytes)"),
+            ("num-queries-per-thread", "\(options.maximumQueries)"),
+            // Sockets open at once. The library's 16 and 2 let a few servers that do not answer block all questions.
+            ("outgoing-range", "512"),
+            ("outgoing-num-tcp", "32"),
+            // A dead server is given up after 3 seconds, not 28, and asked again as soon as it lives.
+            ("outbound-msg-retry", "2"),
+            ("infra-cache-max-rtt", "2000"),
+            ("unknown-server-time-limit", "200"),
+            ("infra-keep-probing", "yes"),
+            // What nobody asked for would only have to be parsed.
+            ("minimal-responses", "yes"),
+            // A forwarder knows these zones better than the empty ones of RFC 6303.
+            ("unblock-lan-zones", options.upstream.isForwarding ? "yes" : "no"),
+        ]
+    }
+
+    /// Zones that libunbound would answer itself, although a forwarder may have them: RFC 6761 test, RFC 8375
+    /// home.arpa, and the reverse zones of loopback. `localhost`, `invalid` and `onion` stay as they are.
+    private static func zonesLeftToForwarders(_ upstream: ResolverOptions.Upstream) -> [String] {
+        guard upstream.isForwarding else { return ["none.invalid."] }
+        let loopback = "1." + String(repeating: "0.", count: 31) + "ip6.arpa."
+        return ["test.", "home.arpa.", "127.in-addr.arpa.", loopback]
+    }
+
+    private static func checkReadable(_ path: String) throws(ResolverError) {
+        guard access(path, R_OK) == 0 else { throw .unreadableFile(path: path, code: errno) }
+    }
+
+    // MARK: - Questions
+
+    /// What libunbound answers to one question.
+    struct Outcome {
+        let result: DNSResult
+        /// Of the message it was read from; 0 without one.
+        let messageBytes: Int
+    }
+
+    /// What libunbound keeps for us while a question is under way.
+    private final class Ticket {
+        let completion: (Outcome) -> Void
+
+        init(_ completion: @escaping (Outcome) -> Void) { self.completion = completion }
+    }
+
+    /// - Parameter completion: called exactly once: before this returns if libunbound knows the answer, in a turn of
+    ///   the event base, or while the context is freed.
+    func resolve(_ question: DNSQuestion, _ completion: @escaping (Outcome) -> Void) {
+        let ticket = Unmanaged.passRetained(Ticket(completion))
+        let code = ub_resolve_event(
+            self.context, question.name.text, CInt(question.type.rawValue), Self.classIN, ticket.toOpaque(),
+            { argument, code, packet, length, security, reason, _ in
+                guard let argument else { return }
+                let ticket = Unmanaged<Ticket>.fromOpaque(argument).takeRetainedValue()
+                // A pointer into libunbound, valid only here.
+                let message = code == 0 ? UnsafeRawBufferPointer(start: packet, count: max(Int(length), 0)) : nil
+                ticket.completion(
+                    UnboundContext.outcome(
+                        code: code, message: message.map { Array($0) }, security: security,
+                        reason: reason.map { String(cString: $0) }))
+            }, nil)
+        guard code != UB_NOERROR.rawValue else { return }
+        ticket.release()
+        completion(Outcome(result: .failure(.serverFailure(String(cString: ub_strerror(code)))), messageBytes: 0))
+    }
+
+    private static let classIN: CInt = 1
+
+    private static func outcome(code: CInt, message: [UInt8]?, security: CInt, reason: String?) -> Outcome {
+        guard let message else {
+            let text = ResponseCode.text(of: UInt8(truncatingIfNeeded: code))
+            return Outcome(result: .failure(.serverFailure(text)), messageBytes: 0)
+        }
+        guard security != 1 else {
+            return Outcome(result: .failure(.bogus(reason ?? "no reason given")), messageBytes: message.count)
+        }
+        do {
+            let result = try DNSMessage(parsing: message).result(security: security == 2 ? .secure : .insecure)
+            return Outcome(result: result, messageBytes: message.count)
+        } catch {
+            return Outcome(result: .failure(.serverFailure("malformed answer: \(error)")), messageBytes: message.count)
+        }
+    }
+}
+
+extension ResolverOptions.Upstream {
+    fileprivate var isForwarding: Bool {
+        switch self {
+        case .system, .forwarders: true
+        case .recursion: false
+        }
+    }
+}
+
+/// What libunbound writes into its log while it is set up: why it refuses something is said nowhere else. Later it
+/// writes no log; the log is one for the whole process, standard error if nobody changes it.
+private struct SetupLog: ~Copyable {
+    private let context: OpaquePointer
+    private let text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let length: UnsafeMutablePointer<Int>
+    private let stream: UnsafeMutablePointer<FILE>?
+
+    init(_ context: OpaquePointer) {
+        self.context = context
+        self.text = .allocate(capacity: 1)
+        self.text.initialize(to: nil)
+        self.length = .allocate(capacity: 1)
+        self.length.initialize(to: 0)
+        self.stream = open_memstream(self.text, self.length)
+        ub_ctx_debugout(context, self.stream)
+    }
+
+    deinit {
+        ub_ctx_debugout(self.context, nil)
+        if let stream = self.stream { fclose(stream) }
+        free(self.text.pointee)
+        self.text.deallocate()
+        self.length.deallocate()
+    }
+
+    func check(_ step: String, _ code: CInt) throws(ResolverError) {
+        guard code != UB_NOERROR.rawValue else { return }
+        if let stream = self.stream { fflush(stream) }
+        let log = self.text.pointee.map { String(cString: $0) } ?? ""
+        throw .refused(step: step, reason: "\(String(cString: ub_strerror(code))) \(log)")
+    }
+}
