@@ -55,9 +55,10 @@ let package = Package(
             "Daemon",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Receiver", "Forwarder", "Resolver", nioCore, nioPosix, logging,
-                lifecycle, .product(name: "Yams", package: "Yams"),
+                lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "postern", dependencies: ["Daemon", "Mail", "Queue", arguments], swiftSettings: settings),
+        .executableTarget(name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),

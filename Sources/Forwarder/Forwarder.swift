@@ -306,11 +306,11 @@ extension Forwarder {
 
     private func sweepOverdue(after id: QueueID?, _ now: Timestamp) {
         let lifetime = min(self.generation.lifetimes.lifetime, self.generation.lifetimes.noticeLifetime)
-        self.readPage(after: id) { messages in
-            let old = messages.prefix { now - $0.arrival >= lifetime }
+        self.readPage(after: id) { page in
+            let old = page.messages.prefix { now - $0.arrival >= lifetime }
             if !old.isEmpty { self.handle(.overdue(Array(old))) }
-            if old.count == messages.count, let last = messages.last {
-                self.sweepOverdue(after: last.id, now)
+            if old.count == page.messages.count, let end = page.end {
+                self.sweepOverdue(after: end, now)
             } else {
                 self.sweepDelayed(now)
             }
@@ -323,11 +323,12 @@ extension Forwarder {
             self.isSweeping = false
             return
         }
-        self.readPage(after: self.delayNotified) { messages in
-            let old = messages.prefix { now - $0.arrival >= delay }
+        self.readPage(after: self.delayNotified) { page in
+            let old = page.messages.prefix { now - $0.arrival >= delay }
             for message in old { self.notifyDelay(of: message, now) }
             if let last = old.last { self.delayNotified = last.id }
-            if old.count == messages.count, !messages.isEmpty {
+            if old.count == page.messages.count, let end = page.end {
+                self.delayNotified = end
                 self.sweepDelayed(now)
             } else {
                 self.isSweeping = false
@@ -335,12 +336,12 @@ extension Forwarder {
         }
     }
 
-    private func readPage(after id: QueueID?, _ body: @escaping @Sendable ([QueuedMessage]) -> Void) {
+    private func readPage(after id: QueueID?, _ body: @escaping @Sendable (MessagePage) -> Void) {
         let queue = self.queue
         self.pool.runIfActive(eventLoop: self.loop) { try queue.messages(after: id, limit: Self.sweepPage) }
             .whenComplete { result in
                 switch result {
-                case .success(let messages): body(messages)
+                case .success(let page): body(page)
                 case .failure: self.isSweeping = false  // The next sweep begins anew.
                 }
             }

@@ -4,7 +4,7 @@ import Mail
 /// Work on its way to one thread, which sleeps while there is none.
 ///
 /// Sendable: everything in it is guarded by its lock.
-final class Inbox<Item: Sendable>: @unchecked Sendable {
+package final class Inbox<Item: Sendable>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let arrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var items: [Item] = []
@@ -12,7 +12,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
     private var patience: timespec?
     private var isClosed = false
 
-    init() {
+    package init() {
         pthread_mutex_init(self.mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -30,7 +30,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
 
     /// - Parameter delay: how long the item may wait for others to be taken together with it.
     /// - Returns: false if the inbox is closed; the item was not taken.
-    func put(_ item: Item, delay: Duration = .zero) -> Bool {
+    package func put(_ item: Item, delay: Duration = .zero) -> Bool {
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
         guard !self.isClosed else { return false }
@@ -48,7 +48,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
     }
 
     /// Waits for items and takes all there are; nil once the inbox is closed and empty.
-    func take() -> [Item]? {
+    package func take() -> [Item]? {
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
         while !self.isClosed {
@@ -67,7 +67,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
     }
 
     /// Takes no more; what is there will still be taken.
-    func close() {
+    package func close() {
         pthread_mutex_lock(self.mutex)
         self.isClosed = true
         pthread_cond_broadcast(self.arrived)
@@ -87,10 +87,10 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
 /// A thread that runs a closure once and can be waited for.
 ///
 /// Sendable: the handle is set before anybody else has the object and never changed.
-final class JoinableThread: @unchecked Sendable {
+package final class JoinableThread: @unchecked Sendable {
     private var handle = pthread_t()
 
-    init(_ body: @escaping @Sendable () -> Void) throws(QueueError) {
+    package init(_ body: @escaping @Sendable () -> Void) throws(QueueError) {
         let box = Unmanaged.passRetained(Body(run: body))
         let code = pthread_create(&self.handle, nil, { argument in
             guard let argument else { return nil }
@@ -103,7 +103,7 @@ final class JoinableThread: @unchecked Sendable {
         }
     }
 
-    func join() { pthread_join(self.handle, nil) }
+    package func join() { pthread_join(self.handle, nil) }
 
     private final class Body: Sendable {
         let run: @Sendable () -> Void

@@ -65,22 +65,26 @@ extension LMDBQueue {
         }
     }
 
-    package func messages(after id: QueueID?, limit: Int) throws(QueueError) -> [QueuedMessage] {
-        var messages: [QueuedMessage] = []
+    package func messages(after id: QueueID?, limit: Int) throws(QueueError) -> MessagePage {
+        var page = MessagePage()
         var seen = 0
+        var last: QueueID?
         try self.read { transaction throws(LMDBError) in
             let start = QueueID(value: (id?.value ?? 0) + 1)
             try transaction.scan(self.tables.messages, from: start.key) { key, record throws(LMDBError) in
-                guard seen < limit else { return .stop }
+                guard seen < limit else {
+                    page.end = last
+                    return .stop
+                }
                 seen += 1
                 let id = QueueID(key: key)
-                // What cannot be read is shown by fsck and set aside when it is due.
-                if case .success(let message) = try self.decode(id, record, transaction) { messages.append(message) }
+                last = id
+                if case .success(let message) = try self.decode(id, record, transaction) { page.messages.append(message) }
                 return .next
             }
         }
-        self.noteRead(bytes: messages.count * 512)
-        return messages
+        self.noteRead(bytes: seen * 512)
+        return page
     }
 
     package func content(of id: QueueID, from offset: Int, limit: Int) throws(QueueError) -> [UInt8] {

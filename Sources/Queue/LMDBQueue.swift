@@ -97,13 +97,6 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         self.submit(SetAsideJob(id, reason: reason, laneKey: nil, events: self.events))
     }
 
-    /// Puts recipients into the lanes that new routes give them; for as many messages as a commit takes well.
-    package func relane(
-        _ ids: [QueueID], naming: LaneNaming, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void
-    ) {
-        self.submit(RelaneJob(ids, naming: naming, completion: completion))
-    }
-
     package func observe(_ observer: @escaping @Sendable ([ScheduleChange]) -> Void) {
         self.shared.withLock { $0.observers.append(observer) }
     }

@@ -63,7 +63,7 @@ package protocol MailQueue: AnyObject, Sendable {
     func content(of id: QueueID, from offset: Int, limit: Int) throws(QueueError) -> [UInt8]
 
     /// Messages in the order of their arrival, from behind an ID on.
-    func messages(after id: QueueID?, limit: Int) throws(QueueError) -> [QueuedMessage]
+    func messages(after id: QueueID?, limit: Int) throws(QueueError) -> MessagePage
 
     /// Writes down what came of an attempt; a message that is finished is removed.
     func settle(_ settlement: Settlement, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void)
@@ -136,6 +136,13 @@ package struct DueMessages: Sendable {
     package var hasMore = false
     /// When the first of those that are not due yet will be; nil if there is none or it was not reached.
     package var nextDue: Timestamp?
+}
+
+/// Some messages in the order of their arrival. Those that cannot be read are left out; `fsck` shows them.
+package struct MessagePage: Sendable {
+    package var messages: [QueuedMessage] = []
+    /// Behind which the next page begins; nil after the last.
+    package var end: QueueID?
 }
 
 /// What came of an attempt for some recipients of a message.

@@ -24,10 +24,8 @@ final class SetAsideJob: WriteJob, @unchecked Sendable {
         let copy = { (bytes: UnsafeRawBufferPointer) in Array(bytes) }
         if let record = try transaction.get(self.id.key, in: tables.messages, copy) {
             let progress = try transaction.get(self.id.key, in: tables.progress, copy) ?? []
-            var writer = RecordWriter(format: 1)
-            writer.write(self.reason)
-            writer.write(record.count)
-            try transaction.put(writer.finish() + record + progress, at: self.id.key, in: tables.damaged)
+            let aside = DamagedRecord(reason: self.reason, message: record, progress: progress)
+            try transaction.put(aside.bytes, at: self.id.key, in: tables.damaged)
             try transaction.delete(self.id.key, in: tables.messages)
             try transaction.delete(self.id.key, in: tables.progress)
         }

@@ -22,11 +22,6 @@ package struct AddressKeys: Sendable {
         self.addresses(mailbox) + ["@\(mailbox.domain.key)"]
     }
 
-    /// For a transport table: the addresses, the domain, `.parent` domains, `*` (SEMANTICS §6).
-    package func transport(_ mailbox: Mailbox) -> [String] {
-        self.addresses(mailbox) + Self.domain(mailbox.domain.key) + ["*"]
-    }
-
     /// `mail.example.com`, `.example.com`, `.com`.
     package static func domain(_ name: String) -> [String] {
         var keys = [name]

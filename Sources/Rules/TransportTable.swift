@@ -15,9 +15,14 @@ package struct TransportTable: Sendable {
         self.addresses = Set(table.keys.filter { $0.contains("@") })
     }
 
-    /// The right-hand side for a recipient, `transport:nexthop`, with its key; nil if there is none.
-    package func lookup(_ mailbox: Mailbox) -> (value: String, key: String, line: Int)? {
-        for key in self.keys.transport(mailbox) {
+    /// The right-hand side for the recipients of a lane, `transport:nexthop`, with its key; nil if there is none.
+    ///
+    /// A lane is named after a domain, or after an address that has an entry of its own (``lane(_:)``). An address
+    /// is looked up first, then the domain, `.parent` domains, and `*`.
+    package func lookup(lane: String) -> (value: String, key: String, line: Int)? {
+        let domain = lane.lastIndex(of: "@").map { String(lane[lane.index(after: $0)...]) } ?? lane
+        let keys = (domain == lane ? [] : [lane]) + AddressKeys.domain(domain) + ["*"]
+        for key in keys {
             if let entry = self.table[key] { return (entry.value, key, entry.line) }
         }
         return nil

@@ -1,0 +1,173 @@
+import Foundation
+
+/// What a command asks the daemon, over the control socket: one JSON object and a line end.
+package struct ControlRequest: Codable, Sendable {
+    package enum Command: String, Codable, Sendable {
+        case status, reload, list, show, content, operate, flush, shape, backup
+    }
+
+    package var command: Command
+    package var filter: QueueFilter?
+    package var ids: [String]?
+    /// `hold`, `release`, `delete` or `retry`.
+    package var operation: String?
+    package var destination: String?
+    package var path: String?
+
+    package init(_ command: Command) {
+        self.command = command
+    }
+}
+
+/// Which messages are meant; what is nil does not restrict them.
+package struct QueueFilter: Codable, Sendable, Equatable {
+    /// Reverse-path, forward-path: an address, with `*` for any text; `<>` is the null reverse-path.
+    package var from: String?
+    package var to: String?
+    /// Domain of a recipient.
+    package var domain: String?
+    package var olderSeconds: Int?
+    package var state: QueueEntry.State?
+    /// Text in the reason why it waits.
+    package var reason: String?
+    /// Address or network of the client that brought it.
+    package var client: String?
+    package var limit: Int?
+
+    package init() {}
+
+    package var isEmpty: Bool { self == QueueFilter() }
+}
+
+/// A message as commands show it.
+package struct QueueEntry: Codable, Sendable {
+    package enum State: String, Codable, Sendable, CaseIterable {
+        /// Waits for its turn or its destination.
+        case waiting
+        /// A next hop deferred it; it is tried again when it is due.
+        case deferred
+        case held
+    }
+
+    package struct Recipient: Codable, Sendable {
+        package var address: String
+        /// `waiting`, `delivered` or `failed`.
+        package var status: String
+        package var attempts: Int
+        package var lastAttempt: String?
+        package var lastReply: String?
+        package var remote: String?
+        package var due: String?
+        package var notify: String?
+        package var originalRecipient: String?
+    }
+
+    package var id: String
+    package var state: State
+    package var arrival: String
+    package var ageSeconds: Int
+    package var bytes: Int
+    /// Empty for the null reverse-path.
+    package var from: String
+    package var client: String?
+    package var helo: String?
+    /// The message that a notice is about.
+    package var about: String?
+    package var due: String?
+    package var reason: String?
+    package var recipients: [Recipient]
+}
+
+package struct QueueShape: Codable, Sendable {
+    /// Upper bounds of the columns in minutes; the last column has what is older.
+    package static let minutes = [5, 10, 20, 40, 80, 160, 320, 640, 1280]
+
+    package struct Row: Codable, Sendable {
+        package var domain: String
+        package var total: Int
+        package var counts: [Int]
+    }
+
+    package var minutes = Self.minutes
+    package var rows: [Row]
+}
+
+package struct StatusReport: Codable, Sendable {
+    package struct Queue: Codable, Sendable {
+        package var messages: Int
+        package var damaged: Int
+        package var receiving: Int
+        package var usedBytes: Int
+        package var fileBytes: Int
+        package var maximumBytes: Int
+        package var diskFreeBytes: Int
+        package var commits: Int
+    }
+
+    package struct Destination: Codable, Sendable {
+        package var destination: String
+        package var state: String
+        package var waiting: Int
+        package var connections: Int
+        package var downSince: String?
+        package var nextAttempt: String?
+        package var lastReply: String?
+        package var deliveredPerSecond: Double
+        package var drainSeconds: Int?
+        package var oldest: String?
+    }
+
+    package var hostname: String
+    package var generation: Int
+    package var uptimeSeconds: Int
+    package var sessions: Int
+    package var queue: Queue
+    package var destinations: [Destination]
+    package var alarms: [String]
+}
+
+package struct ReloadReport: Codable, Sendable {
+    package var generation: Int
+    package var errors: [String]
+    package var warnings: [String]
+}
+
+/// How an answer ends.
+package struct ControlEnd: Codable, Sendable {
+    /// The exit status of the command.
+    package var status: Int32
+    package var message: String?
+    /// Messages that were changed.
+    package var count: Int?
+
+    package init(status: Int32, message: String? = nil, count: Int? = nil) {
+        self.status = status
+        self.message = message
+        self.count = count
+    }
+}
+
+/// The daemon's answer is a row of frames: a letter, a blank, a count, a line end, and so many octets.
+package enum ControlFrame {
+    /// A JSON document.
+    package static let document = UInt8(ascii: "D")
+    package static let bytes = UInt8(ascii: "B")
+    /// ``ControlEnd``; nothing follows.
+    package static let end = UInt8(ascii: "E")
+
+    package static func encode(_ kind: UInt8, _ payload: some Collection<UInt8>) -> [UInt8] {
+        [kind] + Array(" \(payload.count)\n".utf8) + payload
+    }
+}
+
+package enum ControlJSON {
+    package static func encode(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(value))
+    }
+
+    package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(bytes))
+    }
+}

@@ -1,0 +1,90 @@
+import Glibc
+import Logging
+import Mail
+import NIOCore
+import NIOPosix
+
+/// The socket on which commands reach the daemon. Who may open it may do everything: it belongs to root and the
+/// daemon's group.
+struct ControlServer: Sendable {
+    private typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+
+    private let listener: NIOAsyncChannel<Connection, Never>
+    private let commands: ControlCommands
+    private let logger: Logger
+    private let path: String
+
+    /// A request is a line of JSON; more than this is none.
+    private static let requestBytes = 1 << 20
+
+    /// Begins to listen. A socket that nobody listens at any more is replaced.
+    init(path: String, commands: ControlCommands, group: any EventLoopGroup, logger: Logger) async throws {
+        self.commands = commands
+        self.logger = logger
+        self.path = path
+        if unlink(path) != 0, errno != ENOENT { throw IOError(errnoCode: errno, reason: "cannot replace \(path)") }
+        self.listener = try await ServerBootstrap(group: group)
+            .bind(unixDomainSocketPath: path) { channel in
+                channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
+            }
+        chmod(path, 0o660)
+    }
+
+    /// Answers until the task is cancelled or the listener closed.
+    func run() async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            try await self.listener.executeThenClose { connections in
+                for try await connection in connections {
+                    group.addTask { await self.serve(connection) }
+                }
+            }
+        }
+    }
+
+    func close() {
+        self.listener.channel.close(promise: nil)
+        unlink(self.path)
+    }
+
+    private func serve(_ connection: Connection) async {
+        do {
+            try await connection.executeThenClose { inbound, outbound in
+                guard let request = try await Self.readRequest(inbound) else { return }
+                let output = Output(writer: outbound)
+                let end = await self.answer(request, output)
+                try await output.write(ControlFrame.end, try ControlJSON.encode(end))
+            }
+        } catch {
+            // A command that was interrupted closes its side early.
+            self.logger.debug("control connection ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func answer(_ request: [UInt8], _ output: Output) async -> ControlEnd {
+        do {
+            return try await self.commands.run(try ControlJSON.decode(ControlRequest.self, from: request), output)
+        } catch let error as DecodingError {
+            return ControlEnd(status: 2, message: "unknown request: \(error)")
+        } catch {
+            return ControlEnd(status: 1, message: "\(error)")
+        }
+    }
+
+    private static func readRequest(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws -> [UInt8]? {
+        var bytes: [UInt8] = []
+        for try await piece in inbound {
+            bytes += piece.readableBytesView
+            if let end = bytes.firstIndex(of: ASCII.lineFeed) { return Array(bytes[..<end]) }
+            if bytes.count > Self.requestBytes { return nil }
+        }
+        return nil
+    }
+
+    private struct Output: ControlOutput {
+        let writer: NIOAsyncChannelOutboundWriter<ByteBuffer>
+
+        func write(_ kind: UInt8, _ payload: [UInt8]) async throws {
+            try await self.writer.write(ByteBuffer(bytes: ControlFrame.encode(kind, payload)))
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import Foundation
+package import Forwarder
+import Mail
+import Queue
+package import Receiver
+import Rules
+
+/// Configuration and tables of one moment, read and checked completely, and used or refused as a whole.
+package struct Generation: Sendable {
+    /// Counted from 1 at the start of the daemon.
+    package let number: Int
+    package let configuration: Configuration
+    package let receiver: ReceiverGeneration
+    package let forwarder: ForwarderGeneration
+    package let hostname: String
+    /// What is allowed and probably not meant.
+    package let warnings: [FileError]
+    /// What sorts recipients into lanes; if it changes, the queue's lanes have to be named anew.
+    package let laneFingerprint: [String]
+
+    /// Reads the file and all it names.
+    package init(file: String, number: Int) throws(FileErrors) {
+        let text = try Self.read(file)
+        try self.init(configuration: try Configuration(yaml: text, file: file), file: file, number: number)
+    }
+
+    package init(configuration: Configuration, file: String, number: Int) throws(FileErrors) {
+        guard let hostname = configuration.hostname else {
+            throw FileErrors([FileError(file: file, message: "hostname is missing")])
+        }
+        var loader = TableLoader(folder: configuration.rules)
+        let delimiter = configuration.recipientDelimiter?.first
+        let transport = TransportTable(
+            loader.table(configuration.transport) ?? TextTable(entries: [:], keys: []), delimiter: delimiter)
+        loader.checkRoutes(transport, configuration.transport)
+        let recipients = loader.table(configuration.relayRecipients)
+        let domains = loader.domains(configuration.relayDomains)
+        guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
+        let relay = RelayPolicy(
+            relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
+            unverified: configuration.acceptUnverified.policy,
+            postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
+        self.number = number
+        self.configuration = configuration
+        self.hostname = hostname.ascii
+        self.receiver = ReceiverGeneration(
+            limits: configuration.limits, relay: relay, lanes: LaneNaming { transport.lane($0) })
+        self.forwarder = ForwarderGeneration(
+            options: configuration.forwarder, lifetimes: configuration.queue,
+            routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
+        self.laneFingerprint = transport.laneFingerprint
+        self.warnings = relay.domainsWithoutRecipients.map {
+            FileError(file: file, message: "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified")
+        }
+    }
+
+    private static func read(_ file: String) throws(FileErrors) -> String {
+        do {
+            return try String(contentsOfFile: file, encoding: .utf8)
+        } catch {
+            throw FileErrors([FileError(file: file, message: "cannot be read: \(FileText.reason(of: error))")])
+        }
+    }
+
+    private static func postmaster(of domains: [String]) -> Mailbox? {
+        domains.lazy.compactMap { $0.hasPrefix(".") || $0.contains("@") ? nil : Mailbox("postmaster@\($0)") }.first
+    }
+
+    /// Routes were checked when the table was read.
+    private static func route(ofLane lane: String, _ transport: TransportTable) -> Route {
+        let domain = lane.lastIndex(of: "@").map { lane[lane.index(after: $0)...] } ?? lane[...]
+        guard let name = Domain(domain) else { return .retry(Reply(451, .init(3, 0), "no route")) }
+        let entry = transport.lookup(lane: lane)
+        return (try? entry.flatMap { try Route($0.value, recipientDomain: name) }) ?? .direct(name)
+    }
+}
+
+extension UnverifiedSetting {
+    fileprivate var policy: RelayPolicy.Unverified {
+        switch self {
+        case .none: .refused
+        case .all: .accepted
+        case .domains(let names): .acceptedFor(Set(names.map(\.ascii)))
+        }
+    }
+}
+
+/// Reads the tables of a generation and gathers what is wrong in them.
+private struct TableLoader {
+    let folder: String
+    private(set) var errors: [FileError] = []
+    /// One file may serve several purposes and is read once.
+    private var tables: [String: TextTable] = [:]
+
+    init(folder: String) {
+        self.folder = folder
+    }
+
+    func path(of reference: TableReference) -> String {
+        reference.path.hasPrefix("/") ? reference.path : "\(self.folder)/\(reference.path)"
+    }
+
+    mutating func table(_ reference: TableReference?) -> TextTable? {
+        guard let reference else { return nil }
+        let path = self.path(of: reference)
+        if let table = self.tables[path] { return table }
+        do {
+            let table = try TextTable(try String(contentsOfFile: path, encoding: .utf8))
+            self.tables[path] = table
+            return table
+        } catch let problems as TableProblems {
+            self.errors += problems.list.map { FileError(file: path, line: $0.line, message: $0.message) }
+        } catch {
+            self.errors.append(FileError(file: path, message: "cannot be read: \(FileText.reason(of: error))"))
+        }
+        return nil
+    }
+
+    mutating func domains(_ source: DomainSource) -> [String] {
+        switch source {
+        case .list(let names): names
+        case .table(let reference): self.table(reference)?.keys ?? []
+        }
+    }
+
+    mutating func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {
+        guard let reference, let sample = Domain("example.com") else { return }
+        for (_, value, line) in transport.all {
+            do {
+                _ = try Route(value, recipientDomain: sample)
+            } catch {
+                self.errors.append(FileError(file: self.path(of: reference), line: line, message: error.message))
+            }
+        }
+    }
+}
+
+enum FileText {
+    /// The system's own words, without those of Foundation around them.
+    static func reason(of error: any Error) -> String {
+        let error = error as NSError
+        if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError, cause.domain == NSPOSIXErrorDomain {
+            return String(cString: strerror(Int32(cause.code)))
+        }
+        return error.localizedDescription
+    }
+}

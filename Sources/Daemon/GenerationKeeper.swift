@@ -1,0 +1,68 @@
+import Mail
+import Synchronization
+
+/// Holds the generation in force, and swaps it for a new one or not at all.
+package final class GenerationKeeper: Sendable {
+    private let file: String
+    private let shared: Mutex<Shared>
+    private let apply: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
+
+    private struct Shared {
+        var current: Generation
+        var lastNumber: Int
+    }
+
+    package init(file: String, first: Generation) {
+        self.file = file
+        self.shared = Mutex(Shared(current: first, lastNumber: first.number))
+    }
+
+    package var current: Generation { self.shared.withLock { $0.current } }
+
+    /// Who is told of each new generation.
+    package func onChange(_ body: @escaping @Sendable (Generation) -> Void) {
+        self.apply.withLock { $0 = body }
+    }
+
+    /// Reads everything anew. Any error leaves the old generation in force.
+    package func reload() async -> ReloadReport {
+        let number = self.shared.withLock { shared in
+            shared.lastNumber += 1
+            return shared.lastNumber
+        }
+        do {
+            let new = try Generation(file: self.file, number: number)
+            let old = self.shared.withLock { shared in
+                defer { shared.current = new }
+                return shared.current
+            }
+            self.apply.withLock { $0 }(new)
+            let warnings = new.warnings.map(\.description) + new.needsRestart(after: old)
+            return ReloadReport(generation: new.number, errors: [], warnings: warnings)
+        } catch {
+            return ReloadReport(
+                generation: self.current.number, errors: error.list.map(\.description), warnings: [])
+        }
+    }
+}
+
+extension Generation {
+    /// Keys that were changed and take effect only at a restart.
+    fileprivate func needsRestart(after old: Generation) -> [String] {
+        let (new, old) = (self.configuration, old.configuration)
+        let changed: [(String, Bool)] = [
+            ("hostname", new.hostname != old.hostname), ("listen", new.listen != old.listen),
+            ("state", new.state != old.state), ("control", new.control != old.control),
+            ("resolver", new.resolver.optionsText != old.resolver.optionsText),
+            ("queue.maximum_size", new.queue.maximumSize != old.queue.maximumSize),
+            ("queue.reserve", new.queue.reserve != old.queue.reserve),
+            ("log.format", new.log.format != old.log.format),
+        ]
+        return changed.filter(\.1).map { "\($0.0) was changed; it takes effect at a restart" }
+    }
+}
+
+extension Options {
+    /// All values as text, to compare groups.
+    fileprivate var optionsText: [String] { Self.fields.map { $0.defaultText(self) } }
+}

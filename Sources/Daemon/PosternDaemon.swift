@@ -1,0 +1,235 @@
+import Forwarder
+import Glibc
+import Logging
+import Mail
+import NIOCore
+import NIOPosix
+import Queue
+import Receiver
+package import Resolver
+import ServiceLifecycle
+import UnixSignals
+
+/// The daemon: everything that runs, from start to end.
+package struct PosternDaemon {
+    package enum StartError: Error, Sendable, CustomStringConvertible {
+        case failed(String)
+
+        package var description: String {
+            switch self {
+            case .failed(let text): text
+            }
+        }
+    }
+
+    private let file: String
+    private let generation: Generation
+    private let resolver: ResolverOptions
+    private let clock = WallClock.system
+
+    /// Reads the configuration.
+    ///
+    /// - Parameter resolver: what commands say about names, instead of the file.
+    package init(file: String, resolver: ((inout ResolverOptions) throws -> Void)? = nil) throws {
+        self.file = file
+        self.generation = try Generation(file: file, number: 1)
+        var options = try generation.configuration.resolver.options()
+        try resolver?(&options)
+        self.resolver = options
+    }
+
+    /// Runs until it is told to end. Returns after everything accepted is safe and everybody has been told.
+    package func run() async throws {
+        let configuration = self.generation.configuration
+        Self.raiseFileLimit()
+        let writer = try LogWriter()
+        defer { writer.close() }
+        let format = LogFormat(configuration.log.format, clock: self.clock)
+        let events = EventSink { writer.write(format.line($0)) }
+        let logger = Logger(label: "postern") { _ in LogBackend(writer, format, level: configuration.log.level.level) }
+        for warning in self.generation.warnings { logger.warning("\(warning)") }
+        let lock = try StateLock(folder: configuration.state)
+        let queue = try LMDBQueue(
+            folder: configuration.state, options: configuration.queue, clock: self.clock, events: events)
+        defer {
+            queue.close()
+            lock.release()
+        }
+        try await self.run(queue, events, logger)
+        logger.info("ended")
+    }
+
+    private func run(_ queue: LMDBQueue, _ events: EventSink, _ logger: Logger) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        let resolver = try UnboundResolver(self.resolver)
+        do {
+            try await self.serve(Parts(queue: queue, group: group, pool: pool, names: resolver, events: events, logger: logger))
+        } catch {
+            await Self.end(resolver, pool, group)
+            throw error
+        }
+        await Self.end(resolver, pool, group)
+    }
+
+    private static func end(_ resolver: UnboundResolver, _ pool: NIOThreadPool, _ group: MultiThreadedEventLoopGroup) async {
+        await resolver.shutdown()
+        try? await pool.shutdownGracefully()  // Fails only if it was shut down before.
+        try? await group.shutdownGracefully()
+    }
+
+    private struct Parts {
+        let queue: LMDBQueue
+        let group: MultiThreadedEventLoopGroup
+        let pool: NIOThreadPool
+        let names: any NameService
+        let events: EventSink
+        let logger: Logger
+    }
+
+    /// Puts the parts together; the forwarder before the receiver, so that it misses no message.
+    private func serve(_ parts: Parts) async throws {
+        let configuration = self.generation.configuration
+        let keeper = GenerationKeeper(file: self.file, first: self.generation)
+        let (queue, pool) = (parts.queue, parts.pool)
+        try await pool.runIfActive { try queue.nameLanes(self.generation.forwarder.lanes, fingerprint: self.generation.laneFingerprint) }
+        let forwarder = try Forwarder(
+            loop: parts.group.next(), queue: queue, pool: pool, names: parts.names, hostname: self.generation.hostname,
+            listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
+            events: parts.events, clock: self.clock)
+        let server = SMTPServer(
+            context: ReceiverContext(
+                hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
+                clients: ClientLimits(), generation: { keeper.current.receiver }), group: parts.group)
+        let logger = parts.logger
+        keeper.onChange { generation in
+            forwarder.use(generation.forwarder)
+            pool.submit { state in
+                guard case .active = state else { return }
+                do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
+                    logger.error("recipients keep their old lanes", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+        let commands = ControlCommands(
+            queue: queue, pool: pool, forwarder: forwarder, server: server, generations: keeper, clock: self.clock,
+            started: self.clock.now(), events: parts.events)
+        try Self.makeFolder(of: configuration.control)
+        let control = try await ControlServer(
+            path: configuration.control, commands: commands, group: parts.group, logger: logger)
+        forwarder.start()
+        try await self.listen(server, logger)
+        logger.info("ready", metadata: ["generation": "\(keeper.current.number)", "hostname": "\(self.generation.hostname)"])
+        SystemdInterface.notify("READY=1")
+        let grace = configuration.shutdownGrace
+        try await ServiceGroup(
+            configuration: .init(
+                services: [
+                    EndingService { await forwarder.stop(grace: grace) },
+                    EndingService { await server.shutDown(grace: grace) },
+                    ControlService(server: control),
+                    ReloadService(keeper: keeper, logger: logger),
+                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        ).run()
+    }
+
+    private func listen(_ server: SMTPServer, _ logger: Logger) async throws {
+        let passed = SystemdInterface.takeListeners()
+        let listeners: [SMTPServer.Listener] =
+            passed.isEmpty
+            ? self.generation.configuration.listen.map { .address($0) } : passed.map { .socket(descriptor: $0) }
+        for listener in listeners {
+            do {
+                let endpoint = try await server.listen(on: listener)
+                logger.info("listening", metadata: ["address": "\(endpoint.map(\.description) ?? "a passed socket")"])
+            } catch {
+                throw StartError.failed("cannot listen on \(listener.description): \(error)")
+            }
+        }
+    }
+
+    private static func interfaces() -> [IPAddress] {
+        ((try? System.enumerateDevices()) ?? []).compactMap { device in
+            device.address?.ipAddress.flatMap { IPAddress($0.prefix { $0 != "%" }) }
+        }
+    }
+
+    private static func makeFolder(of path: String) throws {
+        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return }
+        try FolderMaker.make(String(path[..<slash]))
+    }
+
+    /// Each connection is a descriptor; the system's default for them is made for programs without any.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+extension SMTPServer.Listener: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .address(let endpoint): endpoint.description
+        case .socket(let descriptor): "socket \(descriptor)"
+        }
+    }
+}
+
+extension ResolverSettings {
+    package func options() throws -> ResolverOptions {
+        var options = ResolverOptions()
+        if self.recursion {
+            options.upstream = .recursion()
+        } else if !self.forwarders.isEmpty {
+            options.upstream = .forwarders(
+                try self.forwarders.map {
+                    try NameServer(address: $0.endpoint.address.description, port: UInt16(clamping: $0.endpoint.port))
+                })
+        }
+        options.trustAnchorFile = self.trustAnchor
+        options.timeout = self.timeout
+        return options
+    }
+}
+
+/// Does something when the service ends.
+private struct EndingService: Service {
+    let end: @Sendable () async -> Void
+
+    func run() async throws {
+        try await gracefulShutdown()
+        SystemdInterface.notify("STOPPING=1")
+        await self.end()
+    }
+}
+
+private struct ControlService: Service {
+    let server: ControlServer
+
+    func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await self.server.run()
+        } onGracefulShutdown: {
+            self.server.close()
+        }
+    }
+}
+
+private struct ReloadService: Service {
+    let keeper: GenerationKeeper
+    let logger: Logger
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            let report = await self.keeper.reload()
+            for warning in report.warnings { self.logger.warning("\(warning)") }
+            for error in report.errors { self.logger.error("\(error)") }
+            self.logger.info(
+                report.errors.isEmpty ? "reloaded" : "reload refused, the old generation stays in force",
+                metadata: ["generation": "\(report.generation)"])
+        }
+    }
+}

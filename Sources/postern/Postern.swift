@@ -1,0 +1,113 @@
+import ArgumentParser
+import Daemon
+import Foundation
+
+@main
+struct Postern: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "postern",
+        abstract: "An edge filtering relay and backup MX.",
+        subcommands: [
+            Run.self, Check.self, Reload.self, Status.self, QueueCommand.self, DNS.self, TableCommand.self, Reference.self,
+        ])
+
+    static func main() async {
+        // A reader that goes away, such as `head`, is no reason to be killed.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try self.parseAsRoot()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+        } catch {
+            self.end(with: error)
+        }
+    }
+
+    /// Prints what is to be said, and ends with the status that CLI users rely on: 2 for wrong usage and bad input.
+    private static func end(with error: any Error) -> Never {
+        switch error {
+        case let errors as FileErrors:
+            for error in errors.list { Output.complain("\(error)") }
+            Foundation.exit(2)
+        case ControlClient.Failure.unreachable(let reason):
+            Output.complain("the daemon cannot be reached: \(reason)")
+            Foundation.exit(3)
+        case ControlClient.Failure.broken(let reason):
+            Output.complain("the daemon did not answer: \(reason)")
+            Foundation.exit(3)
+        case let failure as CommandFailure:
+            if let message = failure.message { Output.complain(message) }
+            Foundation.exit(failure.status)
+        default:
+            let code = self.exitCode(for: error)
+            if code == .success {
+                print(self.fullMessage(for: error))
+                Foundation.exit(0)
+            }
+            let isUsage = error is ValidationError || code == .validationFailure
+            Output.complain(isUsage ? self.fullMessage(for: error) : "\(error)")
+            Foundation.exit(isUsage ? 2 : 1)
+        }
+    }
+}
+
+/// The end of a command that did not succeed.
+struct CommandFailure: Error {
+    let status: Int32
+    let message: String?
+
+    init(_ status: Int32, _ message: String? = nil) {
+        self.status = status
+        self.message = message
+    }
+}
+
+enum Output {
+    static func complain(_ text: String) {
+        FileHandle.standardError.write(Data("\(text)\n".utf8))
+    }
+
+    /// Writes to standard output; ends quietly if nobody reads any more.
+    static func write(_ bytes: [UInt8]) throws {
+        do { try FileHandle.standardOutput.write(contentsOf: bytes) } catch { throw CommandFailure(1) }
+    }
+
+    static func line(_ text: String) throws { try self.write(Array("\(text)\n".utf8)) }
+}
+
+/// Options of every command that needs the configuration.
+struct ConfigurationOption: ParsableArguments {
+    @Option(name: .customLong("config"), help: "The configuration file.")
+    var file = "/etc/postern/postern.yaml"
+
+    /// The configuration alone; tables are not read.
+    func load() throws -> Configuration {
+        let text: String
+        do {
+            text = try String(contentsOfFile: self.file, encoding: .utf8)
+        } catch {
+            throw CommandFailure(2, "\(self.file): cannot be read")
+        }
+        return try Configuration(yaml: text, file: self.file)
+    }
+
+    /// A connection to the daemon that the configuration names.
+    func connect() throws -> ControlClient {
+        try ControlClient(path: try self.load().control)
+    }
+}
+
+extension ControlClient {
+    /// Runs a request that must succeed; a status other than 0 becomes a failure with the daemon's message.
+    borrowing func require(_ request: ControlRequest, _ body: (UInt8, [UInt8]) throws -> Void) throws {
+        let end = try self.run(request, body)
+        guard end.status == 0 else { throw CommandFailure(end.status, end.message) }
+    }
+
+    /// The only document of an answer.
+    borrowing func document<Value: Decodable>(_ request: ControlRequest, as type: Value.Type) throws -> (Value, json: [UInt8]) {
+        var found: [UInt8] = []
+        let end = try self.run(request) { _, payload in found = payload }
+        guard !found.isEmpty else { throw CommandFailure(end.status == 0 ? 1 : end.status, end.message) }
+        return (try ControlJSON.decode(type, from: found), found)
+    }
+}

@@ -1,0 +1,191 @@
+import ArgumentParser
+import Daemon
+import Foundation
+import Mail
+import Resolver
+
+struct ResolverArguments: ParsableArguments {
+    @Option(name: .customLong("dns"), help: "Ask this name server only: HOST or HOST:PORT.")
+    var server: String?
+
+    @Option(help: "File with the DNSSEC trust anchor.")
+    var trustAnchor: String?
+
+    func apply(to options: inout ResolverOptions) throws {
+        if let server {
+            do { options.upstream = .forwarders([try NameServer(server)]) } catch { throw CommandFailure(2, "\(error)") }
+        }
+        if let trustAnchor { options.trustAnchorFile = trustAnchor }
+    }
+}
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run the daemon in the foreground.")
+
+    @OptionGroup var source: ConfigurationOption
+    @OptionGroup var resolver: ResolverArguments
+
+    @Option(help: "Make a small configuration in this folder, if there is none yet, and run it: a relay for example.test on port 2525 of the loopback.")
+    var example: String?
+
+    func run() async throws {
+        var file = self.source.file
+        if let folder = self.example { file = try ExampleConfiguration(folder: folder).make() }
+        let resolver = self.resolver
+        let daemon = try PosternDaemon(file: file) { try resolver.apply(to: &$0) }
+        try await daemon.run()
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Check everything that a reload would.")
+
+    @OptionGroup var source: ConfigurationOption
+    @Flag(help: "Print one JSON document.") var json = false
+
+    func run() throws {
+        var (errors, warnings): ([FileError], [FileError]) = ([], [])
+        do { warnings = try Generation(file: self.source.file, number: 1).warnings } catch { errors = error.list }
+        if self.json {
+            let report = CheckReport(errors: errors.map(\.description), warnings: warnings.map(\.description))
+            try Output.write(try ControlJSON.encode(report) + [ASCII.lineFeed])
+        } else {
+            for warning in warnings { Output.complain("warning: \(warning)") }
+            for error in errors { Output.complain("\(error)") }
+            if errors.isEmpty { try Output.line("\(self.source.file): ok") }
+        }
+        if !errors.isEmpty { throw CommandFailure(1) }
+    }
+
+    private struct CheckReport: Encodable {
+        let errors: [String]
+        let warnings: [String]
+    }
+}
+
+struct Reload: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Read configuration and tables anew: all of it or nothing.")
+
+    @OptionGroup var source: ConfigurationOption
+
+    func run() throws {
+        let (report, _) = try self.source.connect().document(ControlRequest(.reload), as: ReloadReport.self)
+        for warning in report.warnings { Output.complain("warning: \(warning)") }
+        for error in report.errors { Output.complain(error) }
+        guard report.errors.isEmpty else {
+            throw CommandFailure(1, "refused; generation \(report.generation) stays in force")
+        }
+        try Output.line("generation \(report.generation)")
+    }
+}
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show sessions, queue and destinations.")
+
+    @OptionGroup var source: ConfigurationOption
+    @Flag(help: "Print one JSON document.") var json = false
+
+    func run() throws {
+        let (report, json) = try self.source.connect().document(ControlRequest(.status), as: StatusReport.self)
+        if self.json { return try Output.write(json + [ASCII.lineFeed]) }
+        try Output.line("\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions")
+        let queue = report.queue
+        try Output.line(
+            "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk")
+        for destination in report.destinations { try Output.line(self.line(destination)) }
+        for alarm in report.alarms { try Output.line("ALARM \(alarm)") }
+    }
+
+    private func line(_ destination: StatusReport.Destination) -> String {
+        var parts = ["\(destination.destination): \(destination.state)", "\(destination.waiting) waiting"]
+        if destination.connections > 0 { parts.append("\(destination.connections) connections") }
+        if let oldest = destination.oldest { parts.append("oldest \(oldest)") }
+        if let since = destination.downSince { parts.append("down since \(since)") }
+        if let next = destination.nextAttempt { parts.append("next attempt \(next)") }
+        if destination.deliveredPerSecond >= 0.1 {
+            parts.append("\(Text.decimal(destination.deliveredPerSecond)) messages/s")
+            if let seconds = destination.drainSeconds, destination.waiting > 0 { parts.append("drained in \(Text.duration(seconds))") }
+        }
+        if let reply = destination.lastReply { parts.append(reply) }
+        return parts.joined(separator: ", ")
+    }
+}
+
+struct DNS: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show what Postern sees in the DNS.")
+
+    @Argument(help: "The name.") var name: String
+    @Argument(help: "The type: A, AAAA, MX, TXT, ...") var type: String
+    @OptionGroup var source: ConfigurationOption
+    @OptionGroup var resolver: ResolverArguments
+    @Flag(help: "Print one JSON document.") var json = false
+
+    func run() async throws {
+        guard let type = DNSType(text: self.type) else { throw CommandFailure(2, "'\(self.type)' is no type of record") }
+        // Without a configuration the system's resolvers are asked.
+        var options = try (try? self.source.load())?.resolver.options() ?? ResolverOptions()
+        try self.resolver.apply(to: &options)
+        let report = try await NameLookup(options).report(self.name, type)
+        if self.json {
+            try Output.write(try ControlJSON.encode(report) + [ASCII.lineFeed])
+        } else {
+            for answer in report.answers { try Output.line("\(answer.name) \(answer.ttl) \(answer.type) \(answer.data)") }
+            try Output.line(report.failure.map { "failure: \($0)" } ?? "security: \(report.security ?? "insecure")")
+        }
+        if report.failure != nil { throw CommandFailure(1) }
+    }
+}
+
+/// The reference page of the configuration.
+struct Reference: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the reference page of the configuration, in Markdown.")
+
+    func run() throws { try Output.write(Array(ReferencePage.text.utf8)) }
+}
+
+struct TableCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "table", abstract: "Work with tables.", subcommands: [Query.self])
+
+    struct Query: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Look a key up in a table.")
+
+        @Argument(help: "TYPE:FILE, such as texthash:/etc/postern/rules/transport.") var table: String
+        @Argument(help: "The key; - for keys from standard input, a line each.") var key: String
+
+        func run() throws {
+            let table = try TableQuery(self.table)
+            guard self.key == "-" else {
+                guard let value = table.value(of: self.key) else { throw CommandFailure(1) }
+                return try Output.line(value)
+            }
+            while let key = readLine() { try Output.line("\(key)\t\(table.value(of: key) ?? "")") }
+        }
+    }
+}
+
+/// Numbers for people.
+enum Text {
+    static func bytes(_ count: Int) -> String {
+        let units = ["B", "KB", "MB", "GB", "TB"]
+        var value = Double(count)
+        var unit = 0
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return unit == 0 ? "\(count) B" : "\(self.decimal(value)) \(units[unit])"
+    }
+
+    static func decimal(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    /// The two largest units.
+    static func duration(_ seconds: Int) -> String {
+        let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")]
+        let shown = parts.drop { $0.0 == 0 }.prefix(2).filter { $0.0 > 0 }
+        return shown.isEmpty ? "0s" : shown.map { "\($0.0)\($0.1)" }.joined()
+    }
+}
