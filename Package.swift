@@ -54,7 +54,8 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Receiver", "Forwarder", "Resolver", nioCore, nioPosix, logging,
+                "SMTP", "Mail", "Rules", "Queue", "Receiver", "Forwarder", "Resolver", "CLibraries", nioCore, nioPosix,
+                logging,
                 lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),

@@ -27,7 +27,7 @@ package final class LogWriter: Sendable {
             return
         }
         self.backlog.add(line.count, ordering: .relaxed)
-        _ = self.inbox.put(line)
+        _ = self.inbox.put(line, delay: .milliseconds(10))
     }
 
     /// Writes what is left.

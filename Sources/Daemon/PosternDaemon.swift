@@ -1,3 +1,4 @@
+import CSystem
 import Forwarder
 import Glibc
 import Logging
@@ -42,6 +43,7 @@ package struct PosternDaemon {
     package func run() async throws {
         let configuration = self.generation.configuration
         Self.raiseFileLimit()
+        Self.tuneAllocator()
         let writer = try LogWriter()
         defer { writer.close() }
         let format = LogFormat(configuration.log.format, clock: self.clock)
@@ -166,6 +168,16 @@ package struct PosternDaemon {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+extension PosternDaemon {
+    /// The C library gives memory back to the system as soon as the end of a heap is free, and fetches it again for
+    /// the next message. It may keep a little.
+    private static func tuneAllocator() {
+        mallopt(M_TRIM_THRESHOLD, 16 << 20)
+        mallopt(M_TOP_PAD, 1 << 20)
+        mallopt(M_ARENA_MAX, 4)
     }
 }
 

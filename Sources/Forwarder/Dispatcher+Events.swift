@@ -7,44 +7,6 @@ extension Dispatcher {
         package let number: Int
     }
 
-    /// Recipients of one message that go the same way, from their lease until what came of it is on the disk.
-    package struct Job: Sendable {
-        package let number: Int
-        package let message: QueuedMessage
-        package let destination: String
-        /// The content if it is in memory.
-        package let content: [UInt8]?
-        var leases: [Schedule.Lease]
-        /// Not sent yet; places in the envelope.
-        var unsent: [Int]
-        /// In the present transaction.
-        var sending: [Int] = []
-        package internal(set) var results: [Result] = []
-        /// Servers that cannot take the message.
-        var unsuitable: [String] = []
-
-        package struct Result: Sendable, Equatable {
-            package let recipient: Int
-            package let reply: Reply
-            package let remote: String?
-            /// The server will send what notices were asked for.
-            package let passedNoticeRequest: Bool
-        }
-    }
-
-    /// What is to be written about a job.
-    package struct Verdicts: Sendable {
-        package let job: Job
-        package let time: Timestamp
-        package var delivered: [Job.Result] = []
-        package var failed: [Job.Result] = []
-        package var deferred: [(result: Job.Result, due: Timestamp)] = []
-        /// The time of the message is over; that, and not the reply, is why recipients fail.
-        package var hasExpired = false
-        /// Nothing was attempted; void if these recipients do not wait any more.
-        package var condition: [Int]?
-    }
-
     package enum Event: Sendable {
         /// Committed changes of the queue.
         case changed([ScheduleChange])

@@ -3,77 +3,69 @@ package import Queue
 
 extension Dispatcher {
     /// What time brings: messages that become due, destinations to be probed, connections that nobody needs.
-    mutating func tick(_ now: Timestamp) -> [Action] {
-        var actions: [Action] = []
-        for lane in self.schedule.wake(at: now) {
-            guard let key = self.laneDestinations[lane] else { continue }
-            self.destinations[key]?.markReady(lane)
-            actions += self.pump(key, now)
-        }
-        for key in self.destinations.keys { actions += self.tick(key, now) }
+    mutating func tick(_ now: Timestamp, _ actions: inout [Action]) {
+        for lane in self.schedule.wake(at: now) { self.pump(lane: lane, now, &actions) }
+        for place in self.knownPlaces { self.tick(place, now, &actions) }
         self.lastTick = now
-        return actions
     }
 
-    private mutating func tick(_ key: String, _ now: Timestamp) -> [Action] {
-        guard let destination = self.destinations[key] else { return [] }
-        self.destinations[key]?.measureRate(since: self.lastTick, now)
-        switch destination.state {
-        case .down(_, let probe, _): return probe <= now ? self.probe(key, now) : []
+    private mutating func tick(_ place: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        self.destinations[place].measureRate(since: self.lastTick, now)
+        switch self.destinations[place].state {
+        case .down(_, let probe, _):
+            if probe <= now { self.probe(place, &actions) }
         case .unroutable(let until, _) where until <= now:
-            self.destinations[key]?.state = .up
-            return self.pump(key, now)
-        case .up, .probing, .unroutable: break
+            self.destinations[place].becomeUp()
+            self.pump(place, now, &actions)
+        // A lane may have been read from the disk in vain; that is tried again.
+        case .up: self.pump(place, now, &actions)
+        case .probing, .unroutable: break
         }
-        return self.quitLongIdle(key, now)
+        self.quitLongIdle(place, now, &actions)
+        self.removeIfUnused(place)
     }
 
-    private mutating func quitLongIdle(_ key: String, _ now: Timestamp) -> [Action] {
-        guard let destination = self.destinations[key] else { return [] }
-        var actions: [Action] = []
-        for connection in destination.idle {
-            guard case .idle(let since)? = destination.connections[connection],
+    private mutating func quitLongIdle(_ place: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        for connection in self.destinations[place].idle {
+            guard case .idle(let since)? = self.destinations[place].connections[connection]?.state,
                 now - since >= self.options.idleTimeout || now < since
             else { continue }
-            self.destinations[key]?.idle.removeAll { $0 == connection }
-            self.destinations[key]?.connections[connection] = .leaving
+            self.destinations[place].set(connection, .leaving)
             actions.append(.quit(connection))
         }
-        self.removeIfUnused(key)
-        return actions
     }
 
-    /// Tries with one connection whether a destination is back.
-    mutating func probe(_ key: String, _ now: Timestamp) -> [Action] {
-        guard let destination = self.destinations[key], case .down(let since, _, let reply) = destination.state,
-            destination.lanes.contains(where: { self.schedule.count(in: $0) > 0 })
-        else { return [] }
-        self.destinations[key]?.state = .probing(since: since, reply)
-        return [self.open(key, for: nil, excluding: [])]
+    /// Tries with one connection whether a destination is back, if anybody waits for it.
+    mutating func probe(_ place: Int, _ actions: inout [Action]) {
+        guard case .down(let since, _, let reply) = self.destinations[place].state,
+            self.destinations[place].lanes.contains(where: { self.schedule.count(in: $0) > 0 })
+        else { return }
+        self.destinations[place].beginProbe(since: since, reply)
+        self.open(place, for: nil, excluding: [], &actions)
     }
 
-    mutating func flush(_ only: String?, _ now: Timestamp) -> [Action] {
-        var actions: [Action] = []
-        for (key, destination) in self.destinations where only == nil || key == only || destination.lanes.contains(only ?? "") {
-            switch destination.state {
-            case .down: actions += self.probe(key, now)
+    /// - Parameter only: a destination, or one of its lanes; nil for all.
+    mutating func flush(_ only: String?, _ now: Timestamp, _ actions: inout [Action]) {
+        for place in self.knownPlaces {
+            if let only, self.destinations[place].key != only, !self.destinations[place].lanes.contains(only) { continue }
+            switch self.destinations[place].state {
+            case .down: self.probe(place, &actions)
             case .unroutable:
-                self.destinations[key]?.state = .up
-                actions += self.pump(key, now)
-            case .up, .probing: actions += self.pump(key, now)
+                self.destinations[place].becomeUp()
+                self.pump(place, now, &actions)
+            case .up, .probing: self.pump(place, now, &actions)
             }
         }
-        return actions
     }
 
     /// Gives up recipients whose time is over while their destination is away. Where it is not, they are tried
     /// once more when they are due, and given up then.
-    mutating func expire(_ message: QueuedMessage, _ now: Timestamp) -> [Action] {
-        guard !message.progress.isHeld, now - message.arrival >= self.lifetimes.lifetime(of: message) else { return [] }
+    mutating func expire(_ message: QueuedMessage, _ now: Timestamp, _ actions: inout [Action]) {
+        guard !message.progress.isHeld, now - message.arrival >= self.lifetimes.lifetime(of: message) else { return }
         var leases: [Schedule.Lease] = []
         var results: [Job.Result] = []
         for lane in message.progress.occupiedLanes {
-            guard let key = self.laneDestinations[lane.name], let reply = self.destinations[key]?.reasonForDelay,
+            guard let place = self.laneDestinations[lane.name], let reply = self.destinations[place].reasonForDelay,
                 let lease = self.schedule.claim(message, in: lane.name)
             else { continue }
             leases.append(lease)
@@ -81,17 +73,15 @@ extension Dispatcher {
                 Job.Result(recipient: $0, reply: reply, remote: nil, passedNoticeRequest: false)
             }
         }
-        guard let first = leases.first, let key = self.laneDestinations[first.lane] else { return [] }
-        self.lastJob += 1
-        var job = Job(
-            number: self.lastJob, message: message, destination: key, content: nil, leases: leases, unsent: [])
-        job.results = results
-        self.jobs[job.number] = job
+        guard let first = leases.first, let place = self.laneDestinations[first.lane] else { return }
+        let key = self.destinations[place].key
+        let number = self.add { Job($0, message, destination: key, content: nil, leases, unsent: []) }
+        guard let job = self.jobs[number] else { return }
         var verdicts = Verdicts(job: job, time: now)
         verdicts.failed = results
         verdicts.hasExpired = true
         verdicts.condition = results.map(\.recipient)
-        return [.settle(verdicts)]
+        actions.append(.settle(verdicts))
     }
 }
 
@@ -99,25 +89,6 @@ extension QueueOptions {
     /// Mail with the null sender has its own lifetime.
     package func lifetime(of message: QueuedMessage) -> Duration {
         message.envelope.reversePath == .null ? self.noticeLifetime : self.lifetime
-    }
-}
-
-extension Destination {
-    /// Why mail waits here that nobody attempts; nil if it does not.
-    var reasonForDelay: Reply? {
-        switch self.state {
-        case .down(_, _, let reply), .probing(_, let reply): reply
-        case .up, .unroutable: nil
-        }
-    }
-
-    /// Messages a second, smoothed over some ten seconds.
-    mutating func measureRate(since last: Timestamp, _ now: Timestamp) {
-        let seconds = (now - last).inSeconds
-        guard seconds > 0 else { return }
-        let weight = min(1, seconds / 10)
-        self.rate += (Double(self.delivered) / seconds - self.rate) * weight
-        self.delivered = 0
     }
 }
 
@@ -146,7 +117,7 @@ package struct DestinationStatus: Sendable {
 
 extension Dispatcher {
     package var status: [DestinationStatus] {
-        self.destinations.values.map { self.status(of: $0) }.sorted { $0.destination < $1.destination }
+        self.knownPlaces.map { self.status(of: self.destinations[$0]) }.sorted { $0.destination < $1.destination }
     }
 
     private func status(of destination: Destination) -> DestinationStatus {
@@ -160,14 +131,14 @@ extension Dispatcher {
         case .unroutable(let until, let last): (state, next, reply) = (.unroutable, until, last)
         }
         return DestinationStatus(
-            destination: destination.key, state: state, waiting: waiting, connections: destination.openConnections,
-            since: since, nextAttempt: next, lastReply: reply, rate: destination.rate,
+            destination: destination.key, state: state, waiting: waiting, connections: destination.open, since: since,
+            nextAttempt: next, lastReply: reply, rate: destination.rate,
             drainSeconds: destination.rate > 0.01 ? Double(waiting) / destination.rate : nil,
             lanes: destination.lanes.sorted())
     }
 
     /// Why a message waits in a lane though nothing was attempted with it; nil if nothing is in its way.
     package func reasonForDelay(inLane lane: String) -> Reply? {
-        self.laneDestinations[lane].flatMap { self.destinations[$0]?.reasonForDelay }
+        self.laneDestinations[lane].flatMap { self.destinations[$0].reasonForDelay }
     }
 }

@@ -11,16 +11,20 @@ import SMTP
 package struct Dispatcher: Sendable {
     private(set) var options: ForwarderOptions
     private(set) var lifetimes: QueueOptions
-    var schedule: Schedule
     private var routes: RouteTable
-    var destinations: [String: Destination] = [:]
-    var laneDestinations: [String: String] = [:]
+    var schedule: Schedule
+    /// Destinations keep their place as long as they are known. They are changed where they lie: copies of them
+    /// would cost more than everything else.
+    var destinations: [Destination] = []
+    private var places: [String: Int] = [:]
+    private var freePlaces: [Int] = []
+    var laneDestinations: [String: Int] = [:]
+    private var connectionDestinations: [ConnectionID: Int] = [:]
     var jobs: [Int: Job] = [:]
-    private var connectionDestinations: [ConnectionID: String] = [:]
     /// Destinations that wait for one of all connections to end.
-    private var waitingForConnection: [String] = []
+    private var waitingForConnection: [Int] = []
     private var lastConnection = 0
-    var lastJob = 0
+    private var lastJob = 0
     private var isStopped = false
     var lastTick: Timestamp
 
@@ -46,28 +50,25 @@ package struct Dispatcher: Sendable {
     }
 
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Action] {
+        var actions: [Action] = []
         switch event {
-        case .changed(let changes): return self.changed(changes, now)
+        case .changed(let changes): self.changed(changes, now, &actions)
         case .refilled(let lane, let due):
             self.schedule.refilled(lane, with: due)
-            return self.pump(lane: lane, now)
-        case .refillFailed(let lane):
-            self.schedule.refillFailed(lane)
-            return []
-        case .ready(let connection, let remote): return self.ready(connection, remote, now)
-        case .finished(let connection, let outcome): return self.finished(connection, outcome, now)
-        case .openFailed(let connection, let failure): return self.openFailed(connection, failure, now)
-        case .closed(let connection): return self.closed(connection, now)
-        case .settled(let job): return self.settled(job, now)
-        case .tick: return self.tick(now)
-        case .overdue(let messages):
-            var actions: [Action] = []
-            for message in messages { actions += self.expire(message, now) }
-            return actions
-        case .flush(let destination): return self.flush(destination, now)
-        case .routesChanged: return self.routesChanged(now)
-        case .stop: return self.stop()
+            self.pump(lane: lane, now, &actions)
+        case .refillFailed(let lane): self.schedule.refillFailed(lane)
+        case .ready(let connection, let remote): self.ready(connection, remote, now, &actions)
+        case .finished(let connection, let outcome): self.finished(connection, outcome, now, &actions)
+        case .openFailed(let connection, let failure): self.openFailed(connection, failure, now, &actions)
+        case .closed(let connection): self.closed(connection, now, &actions)
+        case .settled(let job): self.settled(job, now, &actions)
+        case .tick: self.tick(now, &actions)
+        case .overdue(let messages): for message in messages { self.expire(message, now, &actions) }
+        case .flush(let destination): self.flush(destination, now, &actions)
+        case .routesChanged: self.routesChanged(now, &actions)
+        case .stop: self.stop(&actions)
         }
+        return actions
     }
 
     /// Jobs that have not come to their end.
@@ -81,69 +82,80 @@ extension Dispatcher {
     private mutating func attach(_ lane: String) {
         guard self.laneDestinations[lane] == nil else { return }
         let route = self.routes.route(ofLane: lane)
-        let key = route.key + (route.isImmediate ? lane : "")
-        self.laneDestinations[lane] = key
-        if self.destinations[key] == nil {
-            self.destinations[key] = Destination(
-                key: key, route: route,
-                initialConcurrency: min(self.options.initialConcurrency, self.options.concurrency(of: key)))
-        }
-        self.destinations[key]?.lanes.insert(lane)
-        if self.schedule.isReady(lane) { self.destinations[key]?.markReady(lane) }
+        let place = self.place(of: route.isImmediate ? route.key + lane : route.key, route)
+        self.laneDestinations[lane] = place
+        self.destinations[place].lanes.insert(lane)
+        if self.schedule.isReady(lane) { self.destinations[place].markReady(lane) }
     }
 
-    private mutating func changed(_ changes: [ScheduleChange], _ now: Timestamp) -> [Action] {
-        var touched: [String] = []
+    private mutating func place(of key: String, _ route: Route) -> Int {
+        if let place = self.places[key] { return place }
+        let destination = Destination(
+            key: key, route: route,
+            initialConcurrency: min(self.options.initialConcurrency, self.options.concurrency(of: key)))
+        let place = self.freePlaces.popLast() ?? self.destinations.count
+        if place == self.destinations.count {
+            self.destinations.append(destination)
+        } else {
+            self.destinations[place] = destination
+        }
+        self.places[key] = place
+        return place
+    }
+
+    /// Places of destinations that are known.
+    var knownPlaces: [Int] { Array(self.places.values) }
+
+    private mutating func changed(_ changes: [ScheduleChange], _ now: Timestamp, _ actions: inout [Action]) {
+        var touched: [Int] = []
         for change in changes {
             guard let lane = self.schedule.apply(self.withoutContentIfDown(change), now: now) else { continue }
             self.attach(lane)
-            if let key = self.laneDestinations[lane] {
-                self.destinations[key]?.markReady(lane)
-                if !touched.contains(key) { touched.append(key) }
+            if let place = self.laneDestinations[lane] {
+                self.destinations[place].markReady(lane)
+                if !touched.contains(place) { touched.append(place) }
             }
         }
-        var actions: [Action] = []
-        for key in touched { actions += self.pump(key, now) }
-        return actions
+        for place in touched { self.pump(place, now, &actions) }
     }
 
     /// Nothing is kept in memory for a destination that takes nothing.
     private func withoutContentIfDown(_ change: ScheduleChange) -> ScheduleChange {
-        guard case .added(let id, let lane, let due, .some) = change, let key = self.laneDestinations[lane],
-            self.destinations[key]?.isDown ?? false
+        guard case .added(let id, let lane, let due, .some) = change, let place = self.laneDestinations[lane],
+            self.destinations[place].isDown
         else { return change }
         return .added(id, lane: lane, due: due, message: nil)
     }
 
-    private mutating func pump(lane: String, _ now: Timestamp) -> [Action] {
-        guard let key = self.laneDestinations[lane] else { return [] }
-        self.destinations[key]?.markReady(lane)
-        return self.pump(key, now)
+    mutating func pump(lane: String, _ now: Timestamp, _ actions: inout [Action]) {
+        guard let place = self.laneDestinations[lane] else { return }
+        self.destinations[place].markReady(lane)
+        self.pump(place, now, &actions)
     }
 
-    private mutating func routesChanged(_ now: Timestamp) -> [Action] {
-        let old = self.destinations
+    private mutating func routesChanged(_ now: Timestamp, _ actions: inout [Action]) {
         self.laneDestinations = [:]
-        for key in old.keys {
-            self.destinations[key]?.lanes = []
-            self.destinations[key]?.ready = []
-        }
+        for place in self.knownPlaces { self.destinations[place].detachLanes() }
         for lane in self.schedule.laneNames { self.attach(lane) }
-        var actions: [Action] = []
-        for (key, destination) in self.destinations {
-            actions += destination.lanes.isEmpty ? self.quitIdle(key) : self.pump(key, now)
-            self.removeIfUnused(key)
+        for place in self.knownPlaces {
+            if self.destinations[place].lanes.isEmpty {
+                self.quitIdle(place, &actions)
+            } else {
+                self.pump(place, now, &actions)
+            }
+            self.removeIfUnused(place)
         }
-        return actions
     }
 
-    /// Forgets destinations that have no mail and no connections; what was learned of them goes too.
-    mutating func removeIfUnused(_ key: String) {
-        guard let destination = self.destinations[key], destination.connections.isEmpty,
-            destination.lanes.allSatisfy({ self.schedule.count(in: $0) == 0 })
+    /// Forgets a destination that has no mail and no connections; what was learned of it goes too.
+    mutating func removeIfUnused(_ place: Int) {
+        let key = self.destinations[place].key
+        guard self.places[key] == place, self.destinations[place].connections.isEmpty,
+            self.destinations[place].lanes.allSatisfy({ self.schedule.count(in: $0) == 0 })
         else { return }
-        for lane in destination.lanes { self.laneDestinations[lane] = nil }
-        self.destinations[key] = nil
+        for lane in self.destinations[place].lanes { self.laneDestinations[lane] = nil }
+        self.places[key] = nil
+        self.freePlaces.append(place)
     }
 }
 
@@ -151,317 +163,257 @@ extension Dispatcher {
 
 extension Dispatcher {
     /// Gives a destination's connections as much to do as there is and as they may.
-    mutating func pump(_ key: String, _ now: Timestamp) -> [Action] {
-        guard !self.isStopped, let destination = self.destinations[key] else { return [] }
-        switch destination.route {
+    mutating func pump(_ place: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        guard !self.isStopped else { return }
+        switch self.destinations[place].route {
         case .nextHops: break
-        case .fail(let reply), .retry(let reply): return self.answerAll(key, reply, now)
-        case .discard: return self.answerAll(key, Reply(250, .init(0, 0), "discarded by the transport table"), now)
+        case .fail(let reply), .retry(let reply): return self.answerAll(place, reply, now, &actions)
+        case .discard:
+            return self.answerAll(place, Reply(250, .init(0, 0), "discarded by the transport table"), now, &actions)
         }
-        switch destination.state {
+        switch self.destinations[place].state {
         case .up: break
-        case .down(_, let probe, _): return probe <= now ? self.probe(key, now) : []
-        case .probing: return []
-        case .unroutable(_, let reply): return self.answerAll(key, reply, now)
+        case .down(_, let probe, _): return probe <= now ? self.probe(place, &actions) : ()
+        case .probing: return
+        case .unroutable(_, let reply): return self.answerAll(place, reply, now, &actions)
         }
-        var actions: [Action] = []
-        while let connection = self.destinations[key]?.idle.last {
-            guard let job = self.nextJob(key, now, &actions) else { break }
-            self.destinations[key]?.idle.removeLast()
-            actions += self.start(job, on: connection, key)
+        while let connection = self.destinations[place].idle.last {
+            guard let job = self.nextJob(place, &actions) else { break }
+            self.start(job, on: connection, place, &actions)
         }
-        let opened = self.openConnections(key, &actions, now)
-        return actions + opened
+        self.openConnections(place, &actions)
     }
 
     /// Opens one connection for each message in memory that none is being opened for, as far as allowed.
-    private mutating func openConnections(_ key: String, _ actions: inout [Action], _ now: Timestamp) -> [Action] {
-        var opened: [Action] = []
-        while let destination = self.destinations[key], destination.idle.isEmpty, self.mayOpen(destination) {
-            guard self.hasWork(destination, beyond: destination.opening, &actions) else { break }
+    private mutating func openConnections(_ place: Int, _ actions: inout [Action]) {
+        let limit = min(Int(self.destinations[place].window), self.options.concurrency(of: self.destinations[place].key))
+        while self.destinations[place].idle.isEmpty, self.destinations[place].open < limit {
+            guard self.hasWork(place, beyond: self.destinations[place].opening, &actions) else { return }
             guard self.connectionDestinations.count < self.options.connections else {
-                if !self.waitingForConnection.contains(key) { self.waitingForConnection.insert(key, at: 0) }
-                break
+                if !self.waitingForConnection.contains(place) { self.waitingForConnection.insert(place, at: 0) }
+                return
             }
-            opened.append(self.open(key, for: nil, excluding: []))
+            self.open(place, for: nil, excluding: [], &actions)
         }
-        return opened
-    }
-
-    private func mayOpen(_ destination: Destination) -> Bool {
-        destination.openConnections < min(Int(destination.window), self.options.concurrency(of: destination.key))
     }
 
     /// Whether more messages can be leased than these; what must be read for it is asked for.
-    private mutating func hasWork(_ destination: Destination, beyond count: Int, _ actions: inout [Action]) -> Bool {
+    private mutating func hasWork(_ place: Int, beyond count: Int, _ actions: inout [Action]) -> Bool {
         var available = 0
-        for lane in destination.ready {
+        for lane in self.destinations[place].ready {
             available += self.schedule.available(in: lane)
             if available > count { return true }
-            actions += self.refill(lane)
+            self.refill(lane, &actions)
         }
         return false
     }
 
-    private mutating func refill(_ lane: String) -> [Action] {
-        guard let skipped = self.schedule.refill(lane) else { return [] }
-        return [.refill(lane: lane, skipping: skipped, contentLimit: self.schedule.contentLimit)]
+    private mutating func refill(_ lane: String, _ actions: inout [Action]) {
+        guard let skipped = self.schedule.refill(lane) else { return }
+        actions.append(.refill(lane: lane, skipping: skipped, contentLimit: self.schedule.contentLimit))
     }
 
-    mutating func open(_ key: String, for job: Job?, excluding: [String]) -> Action {
+    mutating func open(_ place: Int, for job: Int?, excluding: [String], _ actions: inout [Action]) {
         self.lastConnection += 1
         let connection = ConnectionID(number: self.lastConnection)
-        self.connectionDestinations[connection] = key
-        self.destinations[key]?.connections[connection] = .opening(job)
-        var hops: [NextHop] = []
-        if case .nextHops(let list)? = self.destinations[key]?.route { hops = list }
-        return .open(connection, destination: key, hops, excluding: excluding)
+        self.connectionDestinations[connection] = place
+        self.destinations[place].set(connection, .opening(job: job))
+        guard case .nextHops(let hops) = self.destinations[place].route else { return }
+        actions.append(.open(connection, destination: self.destinations[place].key, hops, excluding: excluding))
     }
 
     /// The next message of a destination's lanes, which take turns.
-    private mutating func nextJob(_ key: String, _ now: Timestamp, _ actions: inout [Action]) -> Job? {
-        for _ in 0..<(self.destinations[key]?.ready.count ?? 0) {
-            guard let lane = self.destinations[key]?.nextReady() else { return nil }
-            guard let lease = self.schedule.lease(from: lane) else {
-                actions += self.refill(lane)
-                continue
-            }
-            if self.schedule.isReady(lane) { self.destinations[key]?.markReady(lane) }
-            actions += self.schedule.available(in: lane) < Schedule.windowSize / 4 ? self.refill(lane) : []
-            return self.job(lease, key)
+    private mutating func nextJob(_ place: Int, _ actions: inout [Action]) -> Int? {
+        for _ in 0..<self.destinations[place].ready.count {
+            guard let lane = self.destinations[place].nextReady() else { return nil }
+            let lease = self.schedule.lease(from: lane)
+            self.refill(lane, &actions)
+            guard let lease else { continue }
+            if self.schedule.isReady(lane) { self.destinations[place].markReady(lane) }
+            return self.makeJob(lease, place)
         }
         return nil
     }
 
     /// A job for a lease, and for the message's other lanes that go the same way.
-    private mutating func job(_ lease: Schedule.Lease, _ key: String) -> Job {
+    private mutating func makeJob(_ lease: Schedule.Lease, _ place: Int) -> Int {
+        let progress = lease.message.progress
         var leases = [lease]
-        var recipients = lease.message.progress.waiting(in: lease.lane)
-        for lane in lease.message.progress.occupiedLanes where lane.name != lease.lane {
-            guard self.laneDestinations[lane.name] == key,
-                let other = self.schedule.leaseToo(lease.message.id, in: lane.name)
-            else { continue }
-            leases.append(other)
-            recipients += other.message.progress.waiting(in: lane.name)
+        var recipients = progress.waiting(in: lease.lane)
+        if progress.lanes.count > 1 {
+            for lane in progress.occupiedLanes where lane.name != lease.lane {
+                guard self.laneDestinations[lane.name] == place,
+                    let other = self.schedule.leaseToo(lease.message.id, in: lane.name)
+                else { continue }
+                leases.append(other)
+                recipients += other.message.progress.waiting(in: lane.name)
+            }
+            recipients.sort()
         }
+        let key = self.destinations[place].key
+        return self.add { Job($0, lease.message, destination: key, content: lease.content, leases, unsent: recipients) }
+    }
+
+    mutating func add(_ make: (Int) -> Job) -> Int {
         self.lastJob += 1
-        let job = Job(
-            number: self.lastJob, message: lease.message, destination: key, content: lease.content, leases: leases,
-            unsent: recipients.sorted())
-        self.jobs[job.number] = job
-        return job
+        self.jobs[self.lastJob] = make(self.lastJob)
+        return self.lastJob
     }
 
     /// Sends a job's next recipients over a connection.
-    private mutating func start(_ job: Job, on connection: ConnectionID, _ key: String) -> [Action] {
-        var job = job
-        job.sending = Array(job.unsent.prefix(self.options.recipientsPerTransaction))
-        job.unsent.removeFirst(job.sending.count)
-        self.destinations[key]?.connections[connection] = .busy(job)
-        self.jobs[job.number] = job
-        let message = job.message
-        var envelope = Envelope(reversePath: message.envelope.reversePath, parameters: message.envelope.parameters)
-        envelope.recipients = job.sending.map { message.envelope.recipients[$0] }
-        let delivery = ClientSession.Delivery(
-            envelope: envelope, contentBytes: message.contentBytes, needsSMTPUTF8: message.needsSMTPUTF8,
-            client: message.client, id: message.id)
-        return [.deliver(connection, delivery, job)]
+    private mutating func start(_ number: Int, on connection: ConnectionID, _ place: Int, _ actions: inout [Action]) {
+        self.destinations[place].set(connection, .busy(job: number))
+        self.jobs[number]?.takeNext(self.options.recipientsPerTransaction)
+        guard let job = self.jobs[number] else { return }
+        actions.append(.deliver(connection, job.delivery, job))
     }
 
     /// Ends all mail of a destination that needs no connection.
-    private mutating func answerAll(_ key: String, _ reply: Reply, _ now: Timestamp) -> [Action] {
-        var actions: [Action] = []
-        while var job = self.nextJob(key, now, &actions) {
-            job.results = job.unsent.map {
-                Job.Result(recipient: $0, reply: reply, remote: nil, passedNoticeRequest: false)
-            }
-            actions += self.settle(job, now)
+    private mutating func answerAll(_ place: Int, _ reply: Reply, _ now: Timestamp, _ actions: inout [Action]) {
+        while let number = self.nextJob(place, &actions) {
+            self.jobs[number]?.answerAll(reply)
+            self.settle(number, now, &actions)
         }
-        return actions
     }
 }
 
 // MARK: - What becomes of connections
 
 extension Dispatcher {
-    private mutating func ready(_ connection: ConnectionID, _ remote: String, _ now: Timestamp) -> [Action] {
-        guard let key = self.connectionDestinations[connection], let destination = self.destinations[key],
-            let state = destination.connections[connection]
-        else { return [.quit(connection)] }
-        if self.destinations[key]?.remotes[connection] == nil { self.destinations[key]?.remotes[connection] = (remote, 0) }
-        var actions = self.becomeUp(key)
-        switch state {
-        case .opening(let job?): return actions + self.start(job, on: connection, key)
-        case .opening(nil), .finished, .idle, .busy: break
-        case .leaving: return actions
+    private mutating func ready(_ connection: ConnectionID, _ remote: String, _ now: Timestamp, _ actions: inout [Action]) {
+        guard let place = self.connectionDestinations[connection],
+            let old = self.destinations[place].connections[connection]
+        else { return actions.append(.quit(connection)) }
+        self.destinations[place].setRemote(connection, remote)
+        if self.destinations[place].isDown {
+            // A destination that was away answers: its mail follows, slowly at first.
+            self.destinations[place].recover()
+            actions.append(.record(.destinationUp(self.destinations[place].key)))
         }
-        let isUsedUp = destination.remotes[connection].map { $0.deliveries >= self.options.deliveriesPerConnection } ?? false
-        let isTooMany = destination.openConnections > max(1, Int(destination.window.rounded(.up)))
-        if isUsedUp || isTooMany || self.isStopped || destination.lanes.isEmpty {
-            self.destinations[key]?.connections[connection] = .leaving
-            return actions + [.quit(connection)]
+        if case .opening(let job?) = old.state { return self.start(job, on: connection, place, &actions) }
+        if case .leaving = old.state { return }
+        let isUsedUp = old.deliveries >= self.options.deliveriesPerConnection
+        let isTooMany = self.destinations[place].open > max(1, Int(self.destinations[place].window.rounded(.up)))
+        if isUsedUp || isTooMany || self.isStopped || self.destinations[place].lanes.isEmpty {
+            self.destinations[place].set(connection, .leaving)
+            actions.append(.quit(connection))
+        } else {
+            self.destinations[place].set(connection, .idle(since: now))
+            self.pump(place, now, &actions)
         }
-        self.destinations[key]?.connections[connection] = .idle(since: now)
-        self.destinations[key]?.idle.append(connection)
-        actions += self.pump(key, now)
-        return actions
-    }
-
-    /// A destination that was away answers: its mail follows, slowly at first.
-    private mutating func becomeUp(_ key: String) -> [Action] {
-        guard let destination = self.destinations[key], destination.isDown else { return [] }
-        self.destinations[key]?.recovered()
-        return [.record(.destinationUp(key))]
     }
 
     private mutating func finished(
-        _ connection: ConnectionID, _ outcome: ClientSession.Outcome, _ now: Timestamp
-    ) -> [Action] {
-        guard let key = self.connectionDestinations[connection],
-            case .busy(var job)? = self.destinations[key]?.connections[connection]
-        else { return [] }
-        self.destinations[key]?.connections[connection] = .finished
-        let remote = self.destinations[key]?.remotes[connection]
-        self.destinations[key]?.remotes[connection]?.deliveries += 1
+        _ connection: ConnectionID, _ outcome: ClientSession.Outcome, _ now: Timestamp, _ actions: inout [Action]
+    ) {
+        guard let place = self.connectionDestinations[connection],
+            let old = self.destinations[place].connections[connection], case .busy(let number) = old.state
+        else { return }
+        self.destinations[place].set(connection, .finished)
+        self.destinations[place].countDelivery(connection)
+        let hasResults = self.jobs[number].map { !$0.results.isEmpty } ?? false
+        if outcome.standing == .brokenEarly, old.deliveries > 0, !hasResults {
+            // The server had enough of this connection, not of this message.
+            return self.giveBack(number)
+        }
+        self.jobs[number]?.take(outcome, from: old.remote)
         switch outcome.standing {
         case .decided:
-            self.takeResults(outcome, &job, remote?.name)
             let isWelcome = outcome.replies.contains { $0.outcome == .accepted }
-            if isWelcome { self.destinations[key]?.succeeded(limit: self.options.concurrency(of: key)) }
-            if !job.unsent.isEmpty { return self.start(job, on: connection, key) }
-            return self.settle(job, now)
-        case .unsuitable:
-            if let name = remote?.name { job.unsuitable.append(name) }
-            let deferred = outcome
-            self.takeResults(deferred, &job, remote?.name)
-            return self.tryOthers(job, key, now)
-        case .brokenEarly where (remote?.deliveries ?? 0) > 0 && job.results.isEmpty:
-            // The server had enough of this connection, not of this message.
-            self.giveBack(job)
-            return []
-        case .brokenEarly, .broken:
-            self.destinations[key]?.stumbled()
-            self.takeResults(outcome, &job, remote?.name)
-            job.unsent = []
-            return self.settle(job, now)
-        }
-    }
-
-    /// Writes down one transaction. Recipients that were too many for it come again in the next.
-    private func takeResults(_ outcome: ClientSession.Outcome, _ job: inout Job, _ remote: String?) {
-        let gotThrough = outcome.standing == .decided && outcome.replies.contains { $0.outcome == .accepted }
-        for (recipient, reply) in zip(job.sending, outcome.replies) {
-            if gotThrough, reply.code == 452, reply.detail == nil || reply.detail == .init(5, 3) {
-                job.unsent.append(recipient)
-            } else {
-                job.results.append(
-                    Job.Result(
-                        recipient: recipient, reply: reply, remote: remote,
-                        passedNoticeRequest: outcome.passedNoticeRequests))
+            let limit = self.options.concurrency(of: self.destinations[place].key)
+            if isWelcome { self.destinations[place].succeeded(limit: limit) }
+            if self.jobs[number].map({ !$0.unsent.isEmpty }) ?? false {
+                return self.start(number, on: connection, place, &actions)
             }
+        case .unsuitable:
+            // The destination's other servers may take it.
+            self.open(place, for: number, excluding: self.jobs[number]?.unsuitable ?? [], &actions)
+            return
+        case .brokenEarly, .broken: self.destinations[place].stumbled()
         }
-        job.sending = []
+        self.settle(number, now, &actions)
     }
 
-    /// Tries a message that a server cannot take at the destination's other servers.
-    private mutating func tryOthers(_ job: Job, _ key: String, _ now: Timestamp) -> [Action] {
-        var job = job
-        job.unsent = job.results.map(\.recipient) + job.unsent
-        self.jobs[job.number] = job
-        return [self.open(key, for: job, excluding: job.unsuitable)]
-    }
-
-    private mutating func openFailed(_ connection: ConnectionID, _ failure: OpenFailure, _ now: Timestamp) -> [Action] {
-        guard let key = self.connectionDestinations[connection],
-            case .opening(let job)? = self.destinations[key]?.connections[connection]
-        else { return [] }
-        self.forget(connection)
-        var actions: [Action] = []
+    private mutating func openFailed(
+        _ connection: ConnectionID, _ failure: OpenFailure, _ now: Timestamp, _ actions: inout [Action]
+    ) {
+        guard let place = self.connectionDestinations[connection],
+            case .opening(let job)? = self.destinations[place].connections[connection]?.state
+        else { return }
+        self.forget(connection, place)
         if let job {
-            // No other server: what the first one could not do stands.
-            actions += self.settle(job, now)
+            // There is no other server: what stood in the way of the last one stands.
+            if let obstacle = self.jobs[job]?.obstacle { self.jobs[job]?.answerAll(obstacle) }
+            self.settle(job, now, &actions)
         } else {
-            actions += self.fail(key, failure, now)
+            self.fail(place, failure, now, &actions)
         }
-        return actions + self.connectionEnded(key, now)
+        self.connectionEnded(place, now, &actions)
     }
 
-    private mutating func fail(_ key: String, _ failure: OpenFailure, _ now: Timestamp) -> [Action] {
-        guard let destination = self.destinations[key] else { return [] }
+    private mutating func fail(_ place: Int, _ failure: OpenFailure, _ now: Timestamp, _ actions: inout [Action]) {
         switch failure {
         case .permanent(let reply):
-            self.destinations[key]?.state = .unroutable(until: now + self.options.retryMinimum, reply)
-            self.destinations[key]?.markAllReady()
-            return []
+            self.destinations[place].becomeUnroutable(until: now + self.options.retryMinimum, reply)
         case .temporary(let reply):
             // With other connections alive it is not away; it may just not want more of them.
-            guard destination.remotes.isEmpty else {
-                self.destinations[key]?.stumbled()
-                return []
-            }
-            return self.becomeDown(key, reply, now)
+            guard !self.destinations[place].hasSession else { return self.destinations[place].stumbled() }
+            self.becomeDown(place, reply, now, &actions)
         }
     }
 
-    private mutating func becomeDown(_ key: String, _ reply: Reply, _ now: Timestamp) -> [Action] {
-        guard let destination = self.destinations[key] else { return [] }
+    private mutating func becomeDown(_ place: Int, _ reply: Reply, _ now: Timestamp, _ actions: inout [Action]) {
         var since = now
-        switch destination.state {
+        switch self.destinations[place].state {
         case .down(let first, _, _), .probing(let first, _): since = first
         case .up, .unroutable: break
         }
         let due = self.options.probeDue(after: now, downSince: since)
-        self.destinations[key]?.state = .down(since: since, probe: due, reply)
-        for lane in destination.lanes { self.schedule.forget(lane) }
-        return [.record(.destinationDown(key, reply: reply, due: due))]
+        self.destinations[place].becomeDown(since: since, probe: due, reply)
+        for lane in self.destinations[place].lanes { self.schedule.forget(lane) }
+        actions.append(.record(.destinationDown(self.destinations[place].key, reply: reply, due: due)))
     }
 
-    private mutating func closed(_ connection: ConnectionID, _ now: Timestamp) -> [Action] {
-        guard let key = self.connectionDestinations[connection] else { return [] }
-        if case .busy(let job)? = self.destinations[key]?.connections[connection] {
+    private mutating func closed(_ connection: ConnectionID, _ now: Timestamp, _ actions: inout [Action]) {
+        guard let place = self.connectionDestinations[connection] else { return }
+        if case .busy(let job)? = self.destinations[place].connections[connection]?.state {
             // The session always finishes its delivery first; if it did not, nothing is known of this one.
             self.giveBack(job)
         }
-        self.forget(connection)
-        return self.connectionEnded(key, now)
+        self.forget(connection, place)
+        self.connectionEnded(place, now, &actions)
     }
 
-    private mutating func forget(_ connection: ConnectionID) {
-        guard let key = self.connectionDestinations.removeValue(forKey: connection) else { return }
-        self.destinations[key]?.connections[connection] = nil
-        self.destinations[key]?.remotes[connection] = nil
-        self.destinations[key]?.idle.removeAll { $0 == connection }
+    private mutating func forget(_ connection: ConnectionID, _ place: Int) {
+        self.connectionDestinations[connection] = nil
+        self.destinations[place].remove(connection)
     }
 
     /// One connection less: somebody may open another.
-    private mutating func connectionEnded(_ key: String, _ now: Timestamp) -> [Action] {
-        var actions: [Action] = []
-        if let waiting = self.waitingForConnection.popLast() { actions += self.pump(waiting, now) }
-        actions += self.pump(key, now)
-        self.removeIfUnused(key)
-        return actions
+    private mutating func connectionEnded(_ place: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        if let waiting = self.waitingForConnection.popLast() { self.pump(waiting, now, &actions) }
+        self.pump(place, now, &actions)
+        self.removeIfUnused(place)
     }
 
-    private mutating func giveBack(_ job: Job) {
+    private mutating func giveBack(_ number: Int) {
+        guard let job = self.jobs.removeValue(forKey: number) else { return }
         for lease in job.leases {
-            self.schedule.giveBack(lease)
-            self.destinations[job.destination]?.markReady(lease.lane)
+            self.schedule.end(lease)
+            if let place = self.laneDestinations[lease.lane] { self.destinations[place].markReady(lease.lane) }
         }
-        self.jobs[job.number] = nil
     }
 
-    mutating func quitIdle(_ key: String) -> [Action] {
-        let idle = self.destinations[key]?.idle ?? []
-        self.destinations[key]?.idle = []
-        for connection in idle { self.destinations[key]?.connections[connection] = .leaving }
-        return idle.map { .quit($0) }
+    mutating func quitIdle(_ place: Int, _ actions: inout [Action]) {
+        for connection in self.destinations[place].idle {
+            self.destinations[place].set(connection, .leaving)
+            actions.append(.quit(connection))
+        }
     }
 
-    private mutating func stop() -> [Action] {
+    private mutating func stop(_ actions: inout [Action]) {
         self.isStopped = true
-        var actions: [Action] = []
-        for key in self.destinations.keys { actions += self.quitIdle(key) }
-        return actions
+        for place in self.knownPlaces { self.quitIdle(place, &actions) }
     }
 }
 
@@ -469,17 +421,11 @@ extension Dispatcher {
 
 extension Dispatcher {
     /// Sorts the results of a job, and has them written down.
-    mutating func settle(_ job: Job, _ now: Timestamp) -> [Action] {
-        let verdicts = self.verdicts(on: job, now)
-        self.jobs[job.number] = job
-        self.destinations[job.destination]?.delivered += verdicts.delivered.isEmpty ? 0 : 1
-        return [.settle(verdicts)]
-    }
-
-    private func verdicts(on job: Job, _ now: Timestamp) -> Verdicts {
-        var verdicts = Verdicts(job: job, time: now)
+    mutating func settle(_ number: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        guard let job = self.jobs[number] else { return }
         let message = job.message
         let lifetime = self.lifetimes.lifetime(of: message)
+        var verdicts = Verdicts(job: job, time: now)
         verdicts.hasExpired = now - message.arrival >= lifetime
         let due = self.options.due(after: now, arrival: message.arrival, lifetime: lifetime)
         for result in job.results {
@@ -487,25 +433,19 @@ extension Dispatcher {
             case .accepted: verdicts.delivered.append(result)
             case .permanent: verdicts.failed.append(result)
             case .temporary, .intermediate:
-                if verdicts.hasExpired {
-                    verdicts.failed.append(result)
-                } else {
-                    verdicts.deferred.append((result, due))
-                }
+                if verdicts.hasExpired { verdicts.failed.append(result) } else { verdicts.deferred.append((result, due)) }
             }
         }
-        return verdicts
+        actions.append(.settle(verdicts))
     }
 
-    private mutating func settled(_ number: Int, _ now: Timestamp) -> [Action] {
-        guard let job = self.jobs.removeValue(forKey: number) else { return [] }
+    private mutating func settled(_ number: Int, _ now: Timestamp, _ actions: inout [Action]) {
+        guard let job = self.jobs.removeValue(forKey: number) else { return }
         for lease in job.leases {
             self.schedule.end(lease)
-            if self.schedule.isReady(lease.lane), let key = self.laneDestinations[lease.lane] {
-                self.destinations[key]?.markReady(lease.lane)
-            }
+            guard let place = self.laneDestinations[lease.lane] else { continue }
+            if self.schedule.isReady(lease.lane) { self.destinations[place].markReady(lease.lane) }
+            self.pump(place, now, &actions)
         }
-        let actions = self.pump(job.destination, now)
-        return actions
     }
 }

@@ -10,6 +10,8 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
     private var items: [Item] = []
     /// When an item that can wait must be taken; nil if none waits or one is there that cannot.
     private var patience: timespec?
+    /// The taker sleeps until there are so many; nil while it does not wait for a number.
+    private var wanted: Int?
     private var isClosed = false
 
     package init() {
@@ -36,6 +38,10 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
         guard !self.isClosed else { return false }
         let wasEmpty = self.items.isEmpty
         self.items.append(item)
+        if let wanted {
+            if self.items.count >= wanted { pthread_cond_signal(self.arrived) }
+            return true
+        }
         if delay == .zero {
             let wakes = wasEmpty || self.patience != nil
             self.patience = nil
@@ -64,6 +70,23 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
             self.patience = nil
         }
         return self.items.isEmpty ? nil : self.items
+    }
+
+    /// Waits a moment for more to be taken together with what has been, until there are so many.
+    package func takeMore(_ count: Int, within delay: Duration) -> [Item] {
+        pthread_mutex_lock(self.mutex)
+        defer { pthread_mutex_unlock(self.mutex) }
+        var deadline = Self.deadline(after: delay)
+        self.wanted = count
+        while !self.isClosed, self.items.count < count {
+            if pthread_cond_timedwait(self.arrived, self.mutex, &deadline) == ETIMEDOUT { break }
+        }
+        self.wanted = nil
+        defer {
+            self.items = []
+            self.patience = nil
+        }
+        return self.items
     }
 
     /// Takes no more; what is there will still be taken.

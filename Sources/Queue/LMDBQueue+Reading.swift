@@ -43,7 +43,7 @@ extension LMDBQueue {
                     return .stop
                 }
                 switch try self.readable(key.id, contentLimit: contentLimit, transaction) {
-                case .success(let (message, content)): result.messages.append((message, key.due, content))
+                case .success(let (message, content)): result.messages.append((message, content))
                 case .failure(let damage): unreadable.append((key.id, damage.what, Array(bytes)))
                 }
                 return .next

@@ -16,6 +16,8 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
     private let folder: String
     private let inbox = Inbox<WriteJob>()
     private let shared: Mutex<Shared>
+    /// Messages that have an ID and are neither stored nor dropped: whose content is coming in.
+    private let incoming = Atomic<Int>(0)
     private var thread: JoinableThread?
 
     private struct Shared {
@@ -33,6 +35,10 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
     /// Octets read through the map after which its pages are given back.
     private static let mappedBytes = 32 << 20
     private static let roomInterval = Duration.seconds(1)
+    /// How long a commit waits for messages whose content is coming in already. What one waits is little beside
+    /// what a commit takes, and the more share it the less each pays.
+    private static let companyDelay = Duration.microseconds(1500)
+    private static let companyLimit = 64
 
     /// Opens the queue in a folder, and finishes what a crash left unfinished.
     ///
@@ -72,15 +78,24 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         return self.shared.withLock { $0.generator.next(at: now) }
     }
 
+    package func beginMessage() -> QueueID {
+        self.incoming.add(1, ordering: .relaxed)
+        return self.makeID()
+    }
+
     package func append(_ piece: ContentPiece, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
         self.submit(AppendJob(piece, completion: completion))
     }
 
     package func store(_ message: NewMessage, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
+        self.incoming.subtract(1, ordering: .relaxed)
         self.submit(StoreJob(message, completion: completion))
     }
 
-    package func drop(_ id: QueueID) { self.submit(DropJob(id)) }
+    package func drop(_ id: QueueID, wasAppended: Bool) {
+        self.incoming.subtract(1, ordering: .relaxed)
+        if wasAppended { self.submit(DropJob(id)) }
+    }
 
     package func settle(_ settlement: Settlement, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
         self.submit(SettleJob(settlement, completion: completion))
@@ -176,7 +191,9 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
 
 extension LMDBQueue {
     private func writeUntilClosed() {
-        while let jobs = self.inbox.take() {
+        while var jobs = self.inbox.take() {
+            let coming = min(self.incoming.load(ordering: .relaxed), Self.companyLimit)
+            if coming > 0 { jobs += self.inbox.takeMore(coming, within: Self.companyDelay) }
             var batch: [WriteJob] = []
             var bytes = 0
             for job in jobs {

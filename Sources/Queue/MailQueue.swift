@@ -22,8 +22,11 @@ package import Mail
 package protocol MailQueue: AnyObject, Sendable {
     // MARK: Receiving
 
-    /// A new ID. Nothing is on the disk under it.
+    /// A new ID, under which nothing is on the disk.
     func makeID() -> QueueID
+
+    /// A new ID for a message that comes in; it will be given to ``store(_:completion:)`` or ``drop(_:wasAppended:)``.
+    func beginMessage() -> QueueID
 
     /// Whether a message of this size may be accepted now: the reserve of disk and map would still be free.
     func hasRoom(forBytes bytes: Int) -> Bool
@@ -34,8 +37,10 @@ package protocol MailQueue: AnyObject, Sendable {
     /// Makes a message durable: when `completion` succeeds it is on the disk with all its content.
     func store(_ message: NewMessage, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void)
 
-    /// Forgets content of a message that will not be stored.
-    func drop(_ id: QueueID)
+    /// Forgets a message that will not be stored.
+    ///
+    /// - Parameter wasAppended: some of its content was written.
+    func drop(_ id: QueueID, wasAppended: Bool)
 
     // MARK: Forwarding
 
@@ -131,7 +136,7 @@ package struct LaneSummary: Sendable, Equatable {
 }
 
 package struct DueMessages: Sendable {
-    package var messages: [(message: QueuedMessage, due: Timestamp, content: [UInt8]?)] = []
+    package var messages: [(message: QueuedMessage, content: [UInt8]?)] = []
     /// More are due than the limit allowed.
     package var hasMore = false
     /// When the first of those that are not due yet will be; nil if there is none or it was not reached.

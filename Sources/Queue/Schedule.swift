@@ -11,13 +11,13 @@ package struct Schedule: Sendable {
     package struct Lease: Sendable {
         package let lane: String
         package let message: QueuedMessage
-        package let due: Timestamp
         /// The content if it is in memory.
         package let content: [UInt8]?
         fileprivate let token: UInt64
     }
 
     fileprivate struct Lane {
+        let name: String
         /// Messages on the disk, claimed or not.
         var waiting = 0
         var window: Deque<Lease> = []
@@ -37,11 +37,12 @@ package struct Schedule: Sendable {
     package static let windowSize = 64
     /// Messages kept in memory between their arrival and their turn.
     private static let freshLimit = 128
-
     /// Octets of content in memory, for all lanes, above which content stays on the disk until its turn.
     private static let heldBytesLimit = 32 << 20
 
-    private var lanes: [String: Lane] = [:]
+    // Lanes are changed where they lie: copies of them, with all they hold, would cost more than everything else.
+    private var lanes: [Lane] = []
+    private var places: [String: Int] = [:]
     private var lastToken: UInt64 = 0
     private var heldBytes = 0
 
@@ -50,25 +51,48 @@ package struct Schedule: Sendable {
     /// What is on the disk at start.
     package init(_ summaries: [LaneSummary], now: Timestamp) {
         for summary in summaries {
-            var lane = Lane()
-            lane.waiting = summary.count
-            if summary.firstDue <= now { lane.hasMore = true } else { lane.nextDue = summary.firstDue }
-            self.lanes[summary.name] = lane
+            let place = self.place(of: summary.name)
+            self.lanes[place].waiting = summary.count
+            if summary.firstDue <= now {
+                self.lanes[place].hasMore = true
+            } else {
+                self.lanes[place].nextDue = summary.firstDue
+            }
         }
     }
 
-    package var laneNames: [String] { Array(self.lanes.keys) }
+    package var laneNames: [String] { self.lanes.map(\.name) }
 
     /// Messages that wait in a lane, leased ones included.
-    package func count(in lane: String) -> Int { self.lanes[lane]?.waiting ?? 0 }
+    package func count(in lane: String) -> Int { self.places[lane].map { self.lanes[$0].waiting } ?? 0 }
 
     /// Messages of a lane that can be leased at once; some of them may turn out stale.
-    package func available(in lane: String) -> Int { self.lanes[lane].map { $0.window.count + $0.fresh.count } ?? 0 }
+    package func available(in lane: String) -> Int {
+        self.places[lane].map { self.lanes[$0].window.count + self.lanes[$0].fresh.count } ?? 0
+    }
 
     /// The lane has something to attempt, now or after a refill.
-    package func isReady(_ name: String) -> Bool {
-        guard let lane = self.lanes[name] else { return false }
-        return !lane.window.isEmpty || !lane.fresh.isEmpty || lane.hasMore
+    package func isReady(_ lane: String) -> Bool {
+        guard let place = self.places[lane] else { return false }
+        return self.lanes[place].hasMore || !self.lanes[place].window.isEmpty || !self.lanes[place].fresh.isEmpty
+    }
+
+    private mutating func place(of name: String) -> Int {
+        if let place = self.places[name] { return place }
+        self.lanes.append(Lane(name: name))
+        self.places[name] = self.lanes.count - 1
+        return self.lanes.count - 1
+    }
+
+    /// Forgets a lane in which nobody waits. The last takes its place.
+    private mutating func removeIfEmpty(_ place: Int) {
+        guard self.lanes[place].waiting <= 0, self.lanes[place].removedSinceRefill == nil else { return }
+        self.heldBytes -= self.lanes[place].heldBytes
+        self.places[self.lanes[place].name] = nil
+        if let last = self.lanes.popLast(), place < self.lanes.count {
+            self.places[last.name] = place
+            self.lanes[place] = last
+        }
     }
 
     // MARK: Changes on the disk
@@ -82,11 +106,11 @@ package struct Schedule: Sendable {
             self.add(id, name, due, shared, now)
             return due <= now ? name : nil
         case .removed(let id, let name):
-            guard var lane = self.lanes.removeValue(forKey: name) else { return nil }
-            lane.waiting -= 1
-            lane.claimed[id] = nil
-            lane.removedSinceRefill?.insert(id)
-            if lane.waiting > 0 || lane.removedSinceRefill != nil { self.lanes[name] = lane }
+            guard let place = self.places[name] else { return nil }
+            self.lanes[place].waiting -= 1
+            self.lanes[place].claimed[id] = nil
+            self.lanes[place].removedSinceRefill?.insert(id)
+            self.removeIfEmpty(place)
             return nil
         }
     }
@@ -94,92 +118,74 @@ package struct Schedule: Sendable {
     private mutating func add(
         _ id: QueueID, _ name: String, _ due: Timestamp, _ shared: (QueuedMessage, content: [UInt8])?, _ now: Timestamp
     ) {
-        var lane = self.lanes.removeValue(forKey: name) ?? Lane()
-        defer { self.lanes[name] = lane }
-        lane.waiting += 1
+        let place = self.place(of: name)
+        self.lanes[place].waiting += 1
         guard due <= now else {
-            lane.nextDue = min(lane.nextDue ?? due, due)
+            self.lanes[place].noteDue(due)
             return
         }
-        guard let (message, content) = shared, lane.fresh.count < Self.freshLimit, self.heldBytes < Self.heldBytesLimit else {
-            lane.hasMore = true
+        guard let (message, content) = shared, self.lanes[place].fresh.count < Self.freshLimit,
+            self.heldBytes < Self.heldBytesLimit
+        else {
+            self.lanes[place].hasMore = true
             return
         }
-        self.lastToken += 1
-        lane.claimed[id] = self.lastToken
-        lane.fresh.append(Lease(lane: name, message: message, due: due, content: content, token: self.lastToken))
+        let lease = self.claim(message, content, in: place)
+        self.lanes[place].fresh.append(lease)
         self.heldBytes += content.count
+    }
+
+    /// Everything in memory about a message in a lane counts no more but what is made here.
+    private mutating func claim(_ message: QueuedMessage, _ content: [UInt8]?, in place: Int) -> Lease {
+        self.lastToken += 1
+        self.lanes[place].claimed[message.id] = self.lastToken
+        return Lease(lane: self.lanes[place].name, message: message, content: content, token: self.lastToken)
     }
 
     // MARK: Leasing
 
     /// The next message of a lane; nil if none is in memory, then ``refill(_:)`` says if more can be read.
     package mutating func lease(from name: String) -> Lease? {
-        guard self.lanes[name] != nil else { return nil }
-        while true {
-            guard let lease = self.pop(name) else { return nil }
+        guard let place = self.places[name] else { return nil }
+        while let lease = self.lanes[place].pop() {
+            self.heldBytes -= lease.content?.count ?? 0
             // Entries of messages that were deleted, held or leased through another lane meanwhile are stale.
-            if self.lanes[name]?.claimed[lease.message.id] == lease.token { return lease }
+            if self.lanes[place].claimed[lease.message.id] == lease.token { return lease }
         }
-    }
-
-    private mutating func pop(_ name: String) -> Lease? {
-        guard let lane = self.lanes[name] else { return nil }
-        let takesFresh = lane.window.isEmpty || (lane.servesFresh && !lane.fresh.isEmpty)
-        self.lanes[name]?.servesFresh = !takesFresh
-        let lease = takesFresh ? self.lanes[name]?.fresh.popFirst() : self.lanes[name]?.window.popFirst()
-        self.heldBytes -= lease?.content?.count ?? 0
-        return lease
+        return nil
     }
 
     /// Leases a message through another of its lanes as well, because its recipients there go the same way.
     ///
     /// Only if it waits there in memory, which proves that it still does.
     package mutating func leaseToo(_ id: QueueID, in name: String) -> Lease? {
-        guard let lane = self.lanes[name], let held = lane.held(id) else { return nil }
-        return self.claim(held.message, in: name, due: held.due, content: held.content)
+        guard let place = self.places[name], let held = self.lanes[place].held(id) else { return nil }
+        return self.claim(held.message, held.content, in: place)
     }
 
     /// Leases a message that was found otherwise than by its turn; nil if it is leased already.
     ///
     /// The message may be out of date: what is written for it must depend on what is then on the disk.
     package mutating func claim(_ message: QueuedMessage, in name: String) -> Lease? {
-        guard let lane = self.lanes[name], lane.claimed[message.id] == nil || lane.held(message.id) != nil else { return nil }
-        return self.claim(message, in: name, due: message.arrival, content: nil)
+        guard let place = self.places[name],
+            self.lanes[place].claimed[message.id] == nil || self.lanes[place].held(message.id) != nil
+        else { return nil }
+        return self.claim(message, nil, in: place)
     }
 
-    private mutating func claim(_ message: QueuedMessage, in name: String, due: Timestamp, content: [UInt8]?) -> Lease {
-        self.lastToken += 1
-        self.lanes[name]?.claimed[message.id] = self.lastToken
-        return Lease(lane: name, message: message, due: due, content: content, token: self.lastToken)
-    }
-
-    /// Puts back a lease of which nothing was attempted; it is the next of its lane.
-    package mutating func giveBack(_ lease: Lease) {
-        guard self.lanes[lease.lane]?.claimed[lease.message.id] == lease.token else { return }
-        // Content is read again: while a destination is away its backlog must not fill the memory.
-        self.lanes[lease.lane]?.claimed[lease.message.id] = nil
-        self.lanes[lease.lane]?.hasMore = true
-    }
-
-    /// Ends a lease that was settled. If the message still waits in the lane it can be read again when it is due.
+    /// Ends a lease: it was settled, or nothing was attempted. If the message still waits in the lane it will be
+    /// read again, its content too: while a destination is away its backlog must not fill the memory.
     package mutating func end(_ lease: Lease) {
-        guard self.lanes[lease.lane]?.claimed[lease.message.id] == lease.token else { return }
-        self.lanes[lease.lane]?.claimed[lease.message.id] = nil
-        self.lanes[lease.lane]?.hasMore = true
+        guard let place = self.places[lease.lane], self.lanes[place].claimed[lease.message.id] == lease.token else { return }
+        self.lanes[place].claimed[lease.message.id] = nil
+        self.lanes[place].hasMore = true
     }
 
     /// Forgets what is in memory of a lane whose destination is away; it is read again later.
     package mutating func forget(_ name: String) {
-        guard let lane = self.lanes[name] else { return }
-        for lease in [lane.window, lane.fresh].joined() {
-            self.heldBytes -= lease.content?.count ?? 0
-            guard lane.claimed[lease.message.id] == lease.token else { continue }
-            self.lanes[name]?.claimed[lease.message.id] = nil
-            self.lanes[name]?.hasMore = true
-        }
-        self.lanes[name]?.window = []
-        self.lanes[name]?.fresh = []
+        guard let place = self.places[name] else { return }
+        self.heldBytes -= self.lanes[place].heldBytes
+        self.lanes[place].forget()
     }
 
     // MARK: Reading from the disk
@@ -189,35 +195,34 @@ package struct Schedule: Sendable {
 
     /// What to skip when the next window of a lane is read; nil if that is of no use now.
     package mutating func refill(_ name: String) -> Set<QueueID>? {
-        guard let lane = self.lanes[name], lane.hasMore, lane.removedSinceRefill == nil,
-            lane.window.count < Self.windowSize / 4
+        guard let place = self.places[name], self.lanes[place].hasMore, self.lanes[place].removedSinceRefill == nil,
+            self.lanes[place].window.count < Self.windowSize / 4
         else { return nil }
-        self.lanes[name]?.removedSinceRefill = []
-        self.lanes[name]?.hasMore = false
-        return Set(lane.claimed.keys)
+        self.lanes[place].removedSinceRefill = []
+        self.lanes[place].hasMore = false
+        return Set(self.lanes[place].claimed.keys)
     }
 
     /// Takes what was read.
     package mutating func refilled(_ name: String, with due: DueMessages) {
-        guard var lane = self.lanes.removeValue(forKey: name) else { return }
-        let removed = lane.removedSinceRefill ?? []
-        lane.removedSinceRefill = nil
-        guard lane.waiting > 0 else { return }
-        lane.hasMore = lane.hasMore || due.hasMore
-        if let next = due.nextDue { lane.nextDue = min(lane.nextDue ?? next, next) }
-        for (message, time, content) in due.messages where lane.claimed[message.id] == nil && !removed.contains(message.id) {
-            self.lastToken += 1
-            lane.claimed[message.id] = self.lastToken
-            lane.window.append(Lease(lane: name, message: message, due: time, content: content, token: self.lastToken))
+        guard let place = self.places[name], let removed = self.lanes[place].removedSinceRefill else { return }
+        self.lanes[place].removedSinceRefill = nil
+        guard self.lanes[place].waiting > 0 else { return self.removeIfEmpty(place) }
+        if due.hasMore { self.lanes[place].hasMore = true }
+        if let next = due.nextDue { self.lanes[place].noteDue(next) }
+        for (message, content) in due.messages
+        where self.lanes[place].claimed[message.id] == nil && !removed.contains(message.id) {
+            let lease = self.claim(message, content, in: place)
+            self.lanes[place].window.append(lease)
             self.heldBytes += content?.count ?? 0
         }
-        self.lanes[name] = lane
     }
 
     /// Reading failed; it may be tried again.
     package mutating func refillFailed(_ name: String) {
-        self.lanes[name]?.removedSinceRefill = nil
-        self.lanes[name]?.hasMore = true
+        guard let place = self.places[name] else { return }
+        self.lanes[place].removedSinceRefill = nil
+        self.lanes[place].hasMore = true
     }
 
     // MARK: Time
@@ -225,27 +230,44 @@ package struct Schedule: Sendable {
     /// Lanes in which something has become due.
     package mutating func wake(at now: Timestamp) -> [String] {
         var ready: [String] = []
-        for (name, lane) in self.lanes {
-            guard let due = lane.nextDue, due <= now else { continue }
-            self.lanes[name]?.nextDue = nil
-            self.lanes[name]?.hasMore = true
-            ready.append(name)
+        for place in self.lanes.indices {
+            guard let due = self.lanes[place].nextDue, due <= now else { continue }
+            self.lanes[place].nextDue = nil
+            self.lanes[place].hasMore = true
+            ready.append(self.lanes[place].name)
         }
         return ready
     }
 
     /// When the next message of a lane becomes due, of those that are not yet.
-    package func nextDue(in lane: String) -> Timestamp? { self.lanes[lane]?.nextDue }
-
-    /// Takes the lane for ready whatever is in it, as after a flush.
-    package mutating func markReady(_ name: String) { self.lanes[name]?.hasMore = true }
+    package func nextDue(in lane: String) -> Timestamp? { self.places[lane].flatMap { self.lanes[$0].nextDue } }
 }
 
 extension Schedule.Lane {
+    var heldBytes: Int {
+        [self.window, self.fresh].joined().reduce(0) { $0 + ($1.content?.count ?? 0) }
+    }
+
+    mutating func noteDue(_ due: Timestamp) { self.nextDue = min(self.nextDue ?? due, due) }
+
+    mutating func pop() -> Schedule.Lease? {
+        let takesFresh = self.window.isEmpty || (self.servesFresh && !self.fresh.isEmpty)
+        self.servesFresh = !takesFresh
+        return takesFresh ? self.fresh.popFirst() : self.window.popFirst()
+    }
+
     /// The entry of a message that waits in memory and is not leased.
-    fileprivate func held(_ id: QueueID) -> Schedule.Lease? {
-        let token = self.claimed[id]
-        let isIt = { (lease: Schedule.Lease) in lease.message.id == id && lease.token == token }
-        return self.fresh.first(where: isIt) ?? self.window.first(where: isIt)
+    func held(_ id: QueueID) -> Schedule.Lease? {
+        guard let token = self.claimed[id] else { return nil }
+        return self.fresh.first { $0.token == token } ?? self.window.first { $0.token == token }
+    }
+
+    mutating func forget() {
+        for lease in [self.window, self.fresh].joined() where self.claimed[lease.message.id] == lease.token {
+            self.claimed[lease.message.id] = nil
+            self.hasMore = true
+        }
+        self.window = []
+        self.fresh = []
     }
 }

@@ -53,7 +53,7 @@ extension IncomingMessage? {
 extension SessionHandler {
     func beginContent(_ envelope: Envelope) {
         if envelope.parameters.smtputf8 { self.facts.proto = "UTF8SMTP" }
-        let id = self.shared.queue.makeID()
+        let id = self.shared.queue.beginMessage()
         let trace = ReceivedField(
             client: self.facts.identity, hostname: self.shared.hostname, id: id,
             recipient: envelope.recipients.count == 1 ? envelope.recipients[0].mailbox : nil,
@@ -98,10 +98,11 @@ extension SessionHandler {
     func storeIfComplete() {
         guard let incoming = self.incoming, let envelope = incoming.envelope, incoming.pieces == 0 else { return }
         if let fault = incoming.fault {
-            self.shared.queue.drop(incoming.content.id)
+            self.dropIncoming()
             return self.stored(.failure(fault))
         }
-        self.incoming?.envelope = nil
+        // From here on the message belongs to the queue.
+        self.incoming = nil
         let message = incoming.content.finish(
             arrival: self.shared.clock.now(), envelope: envelope, client: self.facts.identity, about: nil,
             needsSMTPUTF8: envelope.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: self.generation.lanes)
@@ -128,7 +129,9 @@ extension SessionHandler {
     }
 
     func dropIncoming() {
-        if let incoming = self.incoming, incoming.content.handedOnBytes > 0 { self.shared.queue.drop(incoming.content.id) }
+        if let content = self.incoming?.content {
+            self.shared.queue.drop(content.id, wasAppended: content.handedOnBytes > 0)
+        }
         self.incoming = nil
     }
 }

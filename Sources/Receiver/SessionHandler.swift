@@ -279,7 +279,6 @@ final class SessionHandler: ChannelDuplexHandler {
     static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
     func stored(_ result: Result<QueueID, ContentFault>) {
-        self.incoming = nil
         self.handle(.stored(result))
     }
 

@@ -1,0 +1,2 @@
+// Of the C library, what its own module map leaves out.
+#include <malloc.h>
