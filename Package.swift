@@ -59,7 +59,8 @@ let package = Package(
                 lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
+        .executableTarget(
+            name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),

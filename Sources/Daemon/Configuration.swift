@@ -26,22 +26,40 @@ package struct Configuration: Options, OptionValue {
 
     package init() {}
 
-    package static let summary = "The file `/etc/postern/postern.yaml`. A key that is not here, or that is repeated, is an error."
+    package static let summary =
+        "The file `/etc/postern/postern.yaml`. A key that is not here, or that is repeated, is an error."
 
     package static let fields: [OptionField<Self>] = [
         .init("hostname", \.hostname, "The name we have in greetings, `Received` fields and notices. Must be given."),
-        .init("listen", \.listen, "Where clients connect; sockets that systemd passes are used instead. Port 0 takes a free one. Changed by a restart."),
+        .init(
+            "listen", \.listen,
+            "Where clients connect; sockets that systemd passes are used instead. Port 0 takes a free "
+                + "one. Changed by a restart."),
         .init("state", \.state, "Folder of the queue. Changed by a restart."),
         .init("control", \.control, "Socket of the commands. Changed by a restart."),
         .init("rules", \.rules, "Folder of the tables, for names without a path."),
         .init("resolver", \.resolver, "Who is asked about names. Changed by a restart."),
         .init("relay_networks", \.relayNetworks, "Clients that may send to anybody."),
-        .init("relay_domains", \.relayDomains, "Domains whose mail is taken from anybody. `example.com` is that name only, `.example.com` what is below it. Of a table the keys count, addresses and `*` aside."),
-        .init("relay_recipients", \.relayRecipients, "Addresses that exist in them: `user@domain`, or `@domain` for all of it. Values mean nothing."),
-        .init("accept_unverified", \.acceptUnverified, "Relay domains without any entry there: whether their mail is taken all the same. What the primary then refuses comes back to forged senders."),
+        .init(
+            "relay_domains", \.relayDomains,
+            "Domains whose mail is taken from anybody. `example.com` is that name only, `.example.com` "
+                + "what is below it. Of a table the keys count, addresses and `*` aside."),
+        .init(
+            "relay_recipients", \.relayRecipients,
+            "Addresses that exist in them: `user@domain`, or `@domain` for all of it. Values mean "
+                + "nothing."),
+        .init(
+            "accept_unverified", \.acceptUnverified,
+            "Relay domains without any entry there: whether their mail is taken all the same. What the "
+                + "primary then refuses comes back to forged senders."),
         .init("transport", \.transport, "Where mail goes, in Postfix's transport(5) format; else by MX records."),
-        .init("recipient_delimiter", \.recipientDelimiter, "What separates an address from its extension when it is looked up, such as `+`."),
-        .init("postmaster", \.postmaster, "Who gets mail to `postmaster` without a domain; by default the postmaster of the first relay domain."),
+        .init(
+            "recipient_delimiter", \.recipientDelimiter,
+            "What separates an address from its extension when it is looked up, such as `+`."),
+        .init(
+            "postmaster", \.postmaster,
+            "Who gets mail to `postmaster` without a domain; by default the postmaster of the first relay "
+                + "domain."),
         .init("limits", \.limits, "What one client may do."),
         .init("queue", \.queue, "What is kept, and for how long."),
         .init("forwarder", \.forwarder, "How mail is handed on."),
@@ -144,12 +162,17 @@ package struct ResolverSettings: Options, OptionValue {
     package static let fields: [OptionField<Self>] = [
         .init("forwarders", \.forwarders, "Name servers; empty for those of the system."),
         .init("recursion", \.recursion, "Ask nobody but the zones' own servers, from the root down."),
-        .init("trust_anchor", \.trustAnchor, "File with the key of the root, such as /usr/share/dns/root.key; without it nothing is validated."),
+        .init(
+            "trust_anchor", \.trustAnchor,
+            "File with the key of the root, such as /usr/share/dns/root.key; without it nothing is "
+                + "validated."),
         .init("timeout", \.timeout, "How long a question may take."),
     ]
 
     package func validate() throws(OptionProblem) {
-        guard !self.recursion || self.forwarders.isEmpty else { throw OptionProblem("recursion goes without forwarders") }
+        guard !self.recursion || self.forwarders.isEmpty else {
+            throw OptionProblem("recursion goes without forwarders")
+        }
     }
 }
 
@@ -165,7 +188,9 @@ package struct NameServerSetting: Hashable, Sendable, OptionValue {
 
     package init(option node: OptionNode) throws(OptionError) {
         let text = try node.scalar(expected: Self.optionSyntax)
-        guard let endpoint = Endpoint(text, defaultPort: 53) else { throw node.error("'\(text)' is not \(Self.optionSyntax)") }
+        guard let endpoint = Endpoint(text, defaultPort: 53) else {
+            throw node.error("'\(text)' is not \(Self.optionSyntax)")
+        }
         self.endpoint = endpoint
     }
 

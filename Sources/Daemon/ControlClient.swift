@@ -18,7 +18,9 @@ package struct ControlClient: ~Copyable {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { throw .unreachable("\(path): name too long") }
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw .unreachable("\(path): name too long")
+        }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         let code = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -70,7 +72,8 @@ package struct ControlClient: ~Copyable {
             while true {
                 if let end = self.buffer[self.start...].firstIndex(of: ASCII.lineFeed) {
                     let header = self.buffer[self.start..<end]
-                    guard let kind = header.first, let count = Int(String(decoding: header.dropFirst(2), as: UTF8.self)), count >= 0
+                    guard let kind = header.first,
+                        let count = Int(String(decoding: header.dropFirst(2), as: UTF8.self)), count >= 0
                     else { throw .broken("an answer that is none") }
                     try self.fill(count: end + 1 - self.start + count)
                     let payload = Array(self.buffer[(self.start + header.count + 1)...].prefix(count))

@@ -157,7 +157,9 @@ struct ControlCommands: Sendable {
     private func alarms(_ statistics: QueueStatistics, _ destinations: [DestinationStatus]) -> [String] {
         var alarms: [String] = []
         if !self.queue.hasRoom(forBytes: 0) { alarms.append("the queue is full: new mail is refused with 452") }
-        if statistics.damaged > 0 { alarms.append("\(statistics.damaged) damaged messages were set aside: postern queue fsck") }
+        if statistics.damaged > 0 {
+            alarms.append("\(statistics.damaged) damaged messages were set aside: postern queue fsck")
+        }
         for status in destinations where status.state == .down || status.state == .probing {
             alarms.append("\(status.destination) is down, \(status.waiting) messages wait")
         }
@@ -185,7 +187,11 @@ struct ControlCommands: Sendable {
             let changed = Set(try await self.perform(operation, known))
             count = changed.count
             for id in known where !changed.contains(id) {
-                if operation == .delete { unknown.append(id.description) } else if try await self.message(id) == nil { unknown.append(id.description) }
+                if operation == .delete {
+                    unknown.append(id.description)
+                } else if try await self.message(id) == nil {
+                    unknown.append(id.description)
+                }
             }
         } else if let filter = request.filter {
             count = try await self.operate(operation, filter)
@@ -236,7 +242,6 @@ struct ControlCommands: Sendable {
         return ControlEnd(status: 0, count: count)
     }
 }
-
 
 extension StatusReport.Queue {
     fileprivate init(_ statistics: QueueStatistics) {

@@ -1,5 +1,5 @@
-import Foundation
 package import Forwarder
+import Foundation
 import Mail
 import Queue
 package import Receiver
@@ -50,7 +50,11 @@ package struct Generation: Sendable {
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
         self.laneFingerprint = transport.laneFingerprint
         self.warnings = relay.domainsWithoutRecipients.map {
-            FileError(file: file, message: "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified")
+            FileError(
+                file: file,
+                message:
+                    "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified"
+            )
         }
     }
 

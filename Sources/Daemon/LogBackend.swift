@@ -21,7 +21,9 @@ package struct LogBackend: LogHandler {
 
     package func log(event: LogEvent) {
         let all = self.metadata.merging(event.metadata ?? [:]) { $1 }
-        let pairs = all.sorted { $0.key < $1.key }.map { (key: $0.key, value: "\($0.value)".printable(maximumBytes: 1000)) }
+        let pairs = all.sorted { $0.key < $1.key }.map {
+            (key: $0.key, value: "\($0.value)".printable(maximumBytes: 1000))
+        }
         self.writer.write(self.format.line(level: event.level.rawValue, message: "\(event.message)", pairs))
     }
 }

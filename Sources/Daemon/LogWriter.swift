@@ -41,7 +41,9 @@ package final class LogWriter: Sendable {
             Self.write(lines, descriptor)
             self.backlog.subtract(lines.reduce(0) { $0 + $1.count }, ordering: .relaxed)
             let lost = self.lost.exchange(0, ordering: .relaxed)
-            if lost > 0 { Self.write([Array("\(lost) log lines were lost: nobody read them in time\n".utf8)], descriptor) }
+            if lost > 0 {
+                Self.write([Array("\(lost) log lines were lost: nobody read them in time\n".utf8)], descriptor)
+            }
         }
     }
 
@@ -49,7 +51,9 @@ package final class LogWriter: Sendable {
         let bytes = Array(lines.joined())
         var start = 0
         while start < bytes.count {
-            let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, bytes.count - start) }
+            let written = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, bytes.count - start)
+            }
             if written < 0, errno == EINTR { continue }
             guard written > 0 else { return }
             start += written
@@ -74,7 +78,8 @@ package struct LogFormat: Sendable {
     }
 
     package func line(level: String, message: String, _ metadata: [(key: String, value: String)]) -> [UInt8] {
-        let fields = [(key: "message", value: MailEvent.FieldValue.text(message))] + metadata.map { ($0.key, .text($0.value)) }
+        let fields =
+            [(key: "message", value: MailEvent.FieldValue.text(message))] + metadata.map { ($0.key, .text($0.value)) }
         return self.line(("level", level), fields)
     }
 
@@ -107,7 +112,9 @@ package struct LogFormat: Sendable {
 
     private static func appendText(_ value: MailEvent.FieldValue, to output: inout [UInt8]) {
         guard case .text(let text) = value else { return Self.appendNumber(value, to: &output) }
-        let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > ASCII.space && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        let isPlain =
+            !text.isEmpty
+            && text.utf8.allSatisfy { $0 > ASCII.space && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
         guard !isPlain else {
             output += text.utf8
             return

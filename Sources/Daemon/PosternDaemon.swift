@@ -67,7 +67,8 @@ package struct PosternDaemon {
         pool.start()
         let resolver = try UnboundResolver(self.resolver)
         do {
-            try await self.serve(Parts(queue: queue, group: group, pool: pool, names: resolver, events: events, logger: logger))
+            try await self.serve(
+                Parts(queue: queue, group: group, pool: pool, names: resolver, events: events, logger: logger))
         } catch {
             await Self.end(resolver, pool, group)
             throw error
@@ -75,7 +76,9 @@ package struct PosternDaemon {
         await Self.end(resolver, pool, group)
     }
 
-    private static func end(_ resolver: UnboundResolver, _ pool: NIOThreadPool, _ group: MultiThreadedEventLoopGroup) async {
+    private static func end(_ resolver: UnboundResolver, _ pool: NIOThreadPool, _ group: MultiThreadedEventLoopGroup)
+        async
+    {
         await resolver.shutdown()
         try? await pool.shutdownGracefully()  // Fails only if it was shut down before.
         try? await group.shutdownGracefully()
@@ -95,7 +98,9 @@ package struct PosternDaemon {
         let configuration = self.generation.configuration
         let keeper = GenerationKeeper(file: self.file, first: self.generation)
         let (queue, pool) = (parts.queue, parts.pool)
-        try await pool.runIfActive { try queue.nameLanes(self.generation.forwarder.lanes, fingerprint: self.generation.laneFingerprint) }
+        try await pool.runIfActive {
+            try queue.nameLanes(self.generation.forwarder.lanes, fingerprint: self.generation.laneFingerprint)
+        }
         let forwarder = try Forwarder(
             loop: parts.group.next(), queue: queue, pool: pool, names: parts.names, hostname: self.generation.hostname,
             listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
@@ -122,7 +127,8 @@ package struct PosternDaemon {
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
         forwarder.start()
         try await self.listen(server, logger)
-        logger.info("ready", metadata: ["generation": "\(keeper.current.number)", "hostname": "\(self.generation.hostname)"])
+        logger.info(
+            "ready", metadata: ["generation": "\(keeper.current.number)", "hostname": "\(self.generation.hostname)"])
         SystemdInterface.notify("READY=1")
         let grace = configuration.shutdownGrace
         try await ServiceGroup(

@@ -16,7 +16,8 @@ struct QueueView: Sendable {
             client: message.client.map { "\($0.address)" }, helo: message.client?.helo,
             about: message.about?.description,
             due: progress.isHeld ? nil : progress.occupiedLanes.map(\.due).min()?.rfc3339,
-            reason: self.reason(for: message), recipients: progress.recipients.indices.map { self.recipient($0, message) })
+            reason: self.reason(for: message),
+            recipients: progress.recipients.indices.map { self.recipient($0, message) })
     }
 
     private func recipient(_ index: Int, _ message: QueuedMessage) -> QueueEntry.Recipient {
@@ -56,7 +57,8 @@ struct QueueView: Sendable {
         }
         if let state = filter.state, self.state(of: message) != state { return false }
         if let client = filter.client, !Self.matches(message.client, client) { return false }
-        if let reason = filter.reason, !(self.reason(for: message)?.lowercased().contains(reason.lowercased()) ?? false) {
+        if let reason = filter.reason, !(self.reason(for: message)?.lowercased().contains(reason.lowercased()) ?? false)
+        {
             return false
         }
         return true

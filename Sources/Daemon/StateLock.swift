@@ -8,7 +8,9 @@ enum FolderMaker {
             throw .failed("\(path): \(String(cString: strerror(errno)))")
         }
         try Self.make(String(path[..<slash]))
-        guard mkdir(path, 0o750) == 0 || errno == EEXIST else { throw .failed("\(path): \(String(cString: strerror(errno)))") }
+        guard mkdir(path, 0o750) == 0 || errno == EEXIST else {
+            throw .failed("\(path): \(String(cString: strerror(errno)))")
+        }
     }
 }
 

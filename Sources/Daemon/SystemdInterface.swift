@@ -2,10 +2,12 @@ import Glibc
 
 /// What systemd and a service tell each other: sockets that are passed, and how the service is.
 struct SystemdInterface: Sendable {
-    /// Sockets that listen already (sd_listen_fds(3)). Cleared from the environment, so that no child takes them for its own.
+    /// Sockets that listen already (sd_listen_fds(3)). Cleared from the environment, so that no child takes them for
+    /// its own.
     static func takeListeners() -> [Int32] {
         defer { for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) } }
-        guard let pid = Self.number("LISTEN_PID"), pid == Int(getpid()), let count = Self.number("LISTEN_FDS"), count > 0
+        guard let pid = Self.number("LISTEN_PID"), pid == Int(getpid()), let count = Self.number("LISTEN_FDS"),
+            count > 0
         else { return [] }
         return (3..<Int32(3 + count)).map { descriptor in
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)

@@ -10,7 +10,9 @@ package struct TableQuery {
     package init(_ name: String) throws {
         let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
         guard parts.count == 2, ["hash", "texthash", "lmdb"].contains(parts[0]) else {
-            throw FileErrors([FileError(file: name, message: "not a table such as texthash:FILE; there are hash, texthash and lmdb")])
+            throw FileErrors([
+                FileError(file: name, message: "not a table such as texthash:FILE; there are hash, texthash and lmdb")
+            ])
         }
         do {
             self.table = try TextTable(try String(contentsOfFile: parts[1], encoding: .utf8))

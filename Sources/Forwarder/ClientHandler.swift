@@ -42,7 +42,8 @@ final class ClientHandler: ChannelInboundHandler {
     private var message: QueuedMessage?
 
     init(
-        server: ServerAddress, connection: Dispatcher.ConnectionID, session: ClientSession, timeouts: ClientTimeouts, loop: any EventLoop,
+        server: ServerAddress, connection: Dispatcher.ConnectionID, session: ClientSession, timeouts: ClientTimeouts,
+        loop: any EventLoop,
         delegate: any ClientHandlerDelegate
     ) {
         self.server = server

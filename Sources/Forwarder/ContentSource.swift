@@ -44,7 +44,9 @@ final class ContentSource {
             self.check.update(piece)
             let isLast = self.offset >= self.message.contentBytes
             if isLast || piece.isEmpty {
-                guard self.check.matches(self.message) else { throw QueueError.damaged("content is not what was stored") }
+                guard self.check.matches(self.message) else {
+                    throw QueueError.damaged("content is not what was stored")
+                }
             }
             return (piece, isLast)
         }.nonisolated()

@@ -186,7 +186,8 @@ extension Dispatcher {
 
     /// Opens one connection for each message in memory that none is being opened for, as far as allowed.
     private mutating func openConnections(_ place: Int, _ actions: inout [Action]) {
-        let limit = min(Int(self.destinations[place].window), self.options.concurrency(of: self.destinations[place].key))
+        let limit = min(
+            Int(self.destinations[place].window), self.options.concurrency(of: self.destinations[place].key))
         while self.destinations[place].idle.isEmpty, self.destinations[place].open < limit {
             guard self.hasWork(place, beyond: self.destinations[place].opening, &actions) else { return }
             guard self.connectionDestinations.count < self.options.connections else {
@@ -280,7 +281,9 @@ extension Dispatcher {
 // MARK: - What becomes of connections
 
 extension Dispatcher {
-    private mutating func ready(_ connection: ConnectionID, _ remote: String, _ now: Timestamp, _ actions: inout [Action]) {
+    private mutating func ready(
+        _ connection: ConnectionID, _ remote: String, _ now: Timestamp, _ actions: inout [Action]
+    ) {
         guard let place = self.connectionDestinations[connection],
             let old = self.destinations[place].connections[connection]
         else { return actions.append(.quit(connection)) }
@@ -433,7 +436,11 @@ extension Dispatcher {
             case .accepted: verdicts.delivered.append(result)
             case .permanent: verdicts.failed.append(result)
             case .temporary, .intermediate:
-                if verdicts.hasExpired { verdicts.failed.append(result) } else { verdicts.deferred.append((result, due)) }
+                if verdicts.hasExpired {
+                    verdicts.failed.append(result)
+                } else {
+                    verdicts.deferred.append((result, due))
+                }
             }
         }
         actions.append(.settle(verdicts))

@@ -82,7 +82,9 @@ extension Forwarder {
         let reports = recipients.map { index in
             let state = message.progress.recipients[index]
             let lane = message.progress.lanes[state.lane].name
-            let reply = state.lastReply ?? self.dispatcher.reasonForDelay(inLane: lane) ?? Reply(451, .init(4, 0), "waiting for its turn")
+            let reply =
+                state.lastReply ?? self.dispatcher.reasonForDelay(inLane: lane)
+                ?? Reply(451, .init(4, 0), "waiting for its turn")
             return Notice.RecipientReport(
                 recipient: index, reply: reply, remote: state.lastRemote, lastAttempt: state.lastAttempt)
         }
@@ -109,9 +111,12 @@ extension Forwarder {
     private func log(_ verdicts: Dispatcher.Verdicts, _ settlement: Settlement) {
         for notice in settlement.notices { self.events.record(notice.queuedEvent) }
         let id = verdicts.job.message.id
-        let failure = settlement.notices.first { notice in !verdicts.failed.isEmpty && notice.message.about == id }?.message.id
+        let failure = settlement.notices.first { notice in !verdicts.failed.isEmpty && notice.message.about == id }?
+            .message.id
         for outcome in self.outcomes(verdicts.delivered, verdicts) { self.events.record(.delivered(id, outcome)) }
-        for outcome in self.outcomes(verdicts.failed, verdicts) { self.events.record(.failed(id, outcome, notice: failure)) }
+        for outcome in self.outcomes(verdicts.failed, verdicts) {
+            self.events.record(.failed(id, outcome, notice: failure))
+        }
         guard let due = verdicts.deferred.first?.due else { return }
         for outcome in self.outcomes(verdicts.deferred.map(\.result), verdicts) {
             self.events.record(.attempted(id, outcome, due: due))

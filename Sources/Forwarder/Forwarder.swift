@@ -298,7 +298,9 @@ extension Forwarder {
     /// Looks through the oldest messages for those whose time is over or whose senders should hear of a delay.
     private func sweepIfDue() {
         let now = self.clock.now()
-        guard !self.isSweeping, self.lastSweep.map({ now - $0 >= Self.sweepInterval || now < $0 }) ?? true else { return }
+        guard !self.isSweeping, self.lastSweep.map({ now - $0 >= Self.sweepInterval || now < $0 }) ?? true else {
+            return
+        }
         self.isSweeping = true
         self.lastSweep = now
         self.sweepOverdue(after: nil, now)

@@ -24,20 +24,37 @@ package struct ForwarderOptions: Options, OptionValue {
     package static let summary = "How mail is handed on."
 
     package static let fields: [OptionField<Self>] = [
-        .init("retry_minimum", \.retryMinimum, "A message that was deferred waits as long as it is old, but not less than this."),
+        .init(
+            "retry_minimum", \.retryMinimum,
+            "A message that was deferred waits as long as it is old, but not less than this."),
         .init("retry_maximum", \.retryMaximum, "And not more than this."),
-        .init("probe_minimum", \.probeMinimum, "A destination that cannot be reached is tried again after as long as it is away, but not before this; one connection for all its mail."),
+        .init(
+            "probe_minimum", \.probeMinimum,
+            "A destination that cannot be reached is tried again after as long as it is away, but not "
+                + "before this; one connection for all its mail."),
         .init("probe_maximum", \.probeMaximum, "And not later than this."),
         .init("connections", \.connections, "Connections at once, to all destinations."),
         .init("concurrency", \.concurrency, "Connections at once to one destination."),
-        .init("initial_concurrency", \.initialConcurrency, "The same in the beginning; grows with success, shrinks with failure, and is 1 after an outage."),
-        .init("recipients_per_transaction", \.recipientsPerTransaction, "A message with more recipients is sent several times."),
+        .init(
+            "initial_concurrency", \.initialConcurrency,
+            "The same in the beginning; grows with success, shrinks with failure, and is 1 after an "
+                + "outage."),
+        .init(
+            "recipients_per_transaction", \.recipientsPerTransaction,
+            "A message with more recipients is sent several times."),
         .init("idle_timeout", \.idleTimeout, "How long a connection is kept for the next message."),
         .init("deliveries_per_connection", \.deliveriesPerConnection, "Messages after which a connection is given up."),
-        .init("notice_content", \.noticeContent, "A message up to this size is returned whole in a failure notice; of a larger one the header."),
-        .init("own_addresses", \.ownAddresses, "Addresses under which others see us, besides those of the interfaces, for the place in MX records: the public side of a NAT."),
+        .init(
+            "notice_content", \.noticeContent,
+            "A message up to this size is returned whole in a failure notice; of a larger one the header."),
+        .init(
+            "own_addresses", \.ownAddresses,
+            "Addresses under which others see us, besides those of the interfaces, for the place in MX "
+                + "records: the public side of a NAT."),
         .init("loopback_mx", \.loopbackMX, "Whether MX records may lead to the loopback. For tests."),
-        .init("destinations", \.destinations, "Settings of single destinations, each under the next hop as the transport table has it."),
+        .init(
+            "destinations", \.destinations,
+            "Settings of single destinations, each under the next hop as the transport table has it."),
         .init("timeouts", \.timeouts, "How long a next hop is waited for."),
     ]
 
@@ -48,7 +65,8 @@ package struct ForwarderOptions: Options, OptionValue {
         guard self.probeMinimum > .zero, self.probeMinimum <= self.probeMaximum else {
             throw OptionProblem("probe_minimum must be above 0 and not above probe_maximum")
         }
-        guard self.concurrency > 0, self.initialConcurrency > 0, self.connections > 0, self.recipientsPerTransaction > 0,
+        guard self.concurrency > 0, self.initialConcurrency > 0, self.connections > 0,
+            self.recipientsPerTransaction > 0,
             self.deliveriesPerConnection > 0
         else { throw OptionProblem("concurrency, connections and deliveries must be above 0") }
     }
@@ -68,7 +86,9 @@ package struct DestinationOptions: Options, OptionValue {
     package static let fields: [OptionField<Self>] = [
         .init("concurrency", \.concurrency, "Connections at once to it."),
         .init("xforward", \.xforward, "Tell it with XFORWARD who brought the message, if it offers that."),
-        .init("xclient", \.xclient, "Tell it with XCLIENT, if it offers that; then it treats the session as that client's."),
+        .init(
+            "xclient", \.xclient,
+            "Tell it with XCLIENT, if it offers that; then it treats the session as that client's."),
         .init("chunking", \.chunking, "Send content with BDAT if it offers CHUNKING."),
     ]
 }

@@ -123,7 +123,8 @@ package struct OwnIdentity: Sendable {
     func listens(at address: IPAddress, port: Int) -> Bool {
         self.listeners.contains { listener in
             listener.port == port
-                && (listener.address == address || listener.address.isUnspecified && (self.owns(address) || address.isLoopback))
+                && (listener.address == address
+                    || listener.address.isUnspecified && (self.owns(address) || address.isLoopback))
         }
     }
 }

@@ -72,7 +72,8 @@ package struct Notice: Sendable {
         self.appendHeader(boundary, to: &output)
         Self.appendPart(boundary, "text/plain; charset=utf-8", to: &output)
         self.appendText(to: &output)
-        Self.appendPart(boundary, self.isInternational ? "message/global-delivery-status" : "message/delivery-status", to: &output)
+        Self.appendPart(
+            boundary, self.isInternational ? "message/global-delivery-status" : "message/delivery-status", to: &output)
         self.appendStatus(to: &output)
         Self.appendPart(boundary, self.returnedType, to: &output)
         output += self.returned
@@ -148,9 +149,18 @@ extension Notice {
         case .failure:
             let reason =
                 self.hasExpired
-                ? ["I'm sorry to have to inform you that your message could not be", "delivered in time to one or more recipients, and that it is given up."]
-                : ["I'm sorry to have to inform you that your message could not", "be delivered to one or more recipients."]
-            return reason + ["", "The reasons are below, and after them", self.returnsWhole ? "your message." : "the header of your message."]
+                ? [
+                    "I'm sorry to have to inform you that your message could not be",
+                    "delivered in time to one or more recipients, and that it is given up.",
+                ]
+                : [
+                    "I'm sorry to have to inform you that your message could not",
+                    "be delivered to one or more recipients.",
+                ]
+            return reason + [
+                "", "The reasons are below, and after them",
+                self.returnsWhole ? "your message." : "the header of your message.",
+            ]
         case .delay:
             return [
                 "Your message has not been delivered yet to one or more recipients.", "",
@@ -158,7 +168,8 @@ extension Notice {
             ]
         case .relayed:
             return [
-                "Your message was handed on to a mail system that does not send", "reports of success, so this is the last you will hear of it unless", "it fails.",
+                "Your message was handed on to a mail system that does not send",
+                "reports of success, so this is the last you will hear of it unless", "it fails.",
             ]
         }
     }
@@ -194,7 +205,8 @@ extension Notice {
             output.line("Remote-MTA: dns; \(remote.prefix { $0 != "[" })")
             output.folded("Diagnostic-Code: smtp; \(report.reply.oneLine.ascii)", indent: "    ")
         } else {
-            output.folded("Diagnostic-Code: X-Postern; \(report.reply.lines.joined(separator: " ").ascii)", indent: "    ")
+            output.folded(
+                "Diagnostic-Code: X-Postern; \(report.reply.lines.joined(separator: " ").ascii)", indent: "    ")
         }
         if let time = report.lastAttempt { output.line("Last-Attempt-Date: \(time.rfc5322)") }
         if self.kind == .delay { output.line("Will-Retry-Until: \(self.expiry.rfc5322)") }
@@ -222,7 +234,8 @@ extension Notice {
         if address.isASCII { return "\(type.equalsIgnoringCase("utf-8") ? "rfc822" : type);\(address)" }
         guard !self.isInternational else { return "utf-8;\(address)" }
         let escaped = address.unicodeScalars.map { scalar in
-            scalar.isASCII && scalar != "\\" ? String(scalar) : "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
+            scalar.isASCII && scalar != "\\"
+                ? String(scalar) : "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
         }
         return "utf-8;\(escaped.joined())"
     }

@@ -39,7 +39,8 @@ package enum Route: Hashable, Sendable {
 package struct RouteTable: Sendable {
     private let lookup: @Sendable (_ lane: String) -> Route
 
-    /// - Parameter lookup: the route for what a lane is named after: a domain, or an address that has a route of its own.
+    /// - Parameter lookup: the route for what a lane is named after: a domain, or an address that has a route of its
+    ///   own.
     package init(lookup: @escaping @Sendable (_ lane: String) -> Route) {
         self.lookup = lookup
     }
@@ -90,13 +91,18 @@ extension Route {
     package init?(_ value: String, recipientDomain: Domain) throws(RouteError) {
         let (transport, nextHop) = Self.split(value)
         switch transport {
-        case "error": self = .fail(Self.reply(nextHop, code: 550, detail: .init(0, 0), default: "mail for this address is refused"))
-        case "retry": self = .retry(Self.reply(nextHop, code: 450, detail: .init(0, 0), default: "mail for this address is deferred"))
+        case "error":
+            self = .fail(
+                Self.reply(nextHop, code: 550, detail: .init(0, 0), default: "mail for this address is refused"))
+        case "retry":
+            self = .retry(
+                Self.reply(nextHop, code: 450, detail: .init(0, 0), default: "mail for this address is deferred"))
         case "discard": self = .discard
         case "" where nextHop.isEmpty: return nil
         case "", "smtp", "relay":
             self = nextHop.isEmpty ? .direct(recipientDomain) : .nextHops(try Self.nextHops(nextHop))
-        default: throw RouteError(message: "unknown transport '\(transport)'; there are smtp, relay, error, retry, discard")
+        default:
+            throw RouteError(message: "unknown transport '\(transport)'; there are smtp, relay, error, retry, discard")
         }
     }
 
@@ -134,7 +140,8 @@ extension Route {
 extension NextHop {
     /// Reads `[host]`, `[host]:port`, `host`, `host:port`; a host is a name or an IP address.
     package init(text: String) throws(RouteError) {
-        let problem = RouteError(message: "'\(text)' is not a next hop such as [192.0.2.1]:25, [mail.example.com] or example.com")
+        let problem = RouteError(
+            message: "'\(text)' is not a next hop such as [192.0.2.1]:25, [mail.example.com] or example.com")
         var host = text[...]
         var port = 25
         let isBracketed = text.hasPrefix("[")

@@ -27,7 +27,9 @@ struct ServerFinder: Sendable {
 
     private func servers(of hop: NextHop) -> EventLoopFuture<MXPlan.Result> {
         switch hop.host {
-        case .address(let address): self.loop.makeSucceededFuture(self.fixed([ServerAddress(name: "\(address)", address: address, port: hop.port)], hop))
+        case .address(let address):
+            self.loop.makeSucceededFuture(
+                self.fixed([ServerAddress(name: "\(address)", address: address, port: hop.port)], hop))
         case .name(let name):
             hop.usesMX
                 ? self.viaMX(name, hop)
@@ -61,7 +63,9 @@ struct ServerFinder: Sendable {
         }
     }
 
-    private func plan(_ domain: String, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)]) -> EventLoopFuture<MXPlan.Result> {
+    private func plan(_ domain: String, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)])
+        -> EventLoopFuture<MXPlan.Result>
+    {
         // RFC 7505.
         if exchanges.count == 1, exchanges[0].name == "." {
             return self.loop.makeSucceededFuture(

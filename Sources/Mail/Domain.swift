@@ -57,7 +57,8 @@ package struct AddressLiteral: Hashable, Sendable, CustomStringConvertible {
         guard text.hasPrefix("["), text.hasSuffix("]") else { return nil }
         let inner = text.dropFirst().dropLast()
         if inner.prefix(5).equalsIgnoringCase("IPv6:") {
-            guard let address = IPAddress(inner.dropFirst(5)), inner.utf8.dropFirst(5).contains(UInt8(ascii: ":")) else {
+            guard let address = IPAddress(inner.dropFirst(5)), inner.utf8.dropFirst(5).contains(UInt8(ascii: ":"))
+            else {
                 return nil
             }
             self.address = address

@@ -9,7 +9,9 @@ package enum IPAddress: Hashable, Sendable {
         for (index, byte) in bytes.enumerated().prefix(16) {
             if index < 8 { words.0 = words.0 << 8 | UInt64(byte) } else { words.1 = words.1 << 8 | UInt64(byte) }
         }
-        self = words.0 == 0 && words.1 >> 32 == 0xFFFF ? .v4(UInt32(words.1 & 0xFFFF_FFFF)) : .v6(high: words.0, low: words.1)
+        self =
+            words.0 == 0 && words.1 >> 32 == 0xFFFF
+            ? .v4(UInt32(words.1 & 0xFFFF_FFFF)) : .v6(high: words.0, low: words.1)
     }
 
     /// Bits of an address of this family: 32 or 128.

@@ -93,7 +93,8 @@ extension RawRepresentable where Self: OptionValue & CaseIterable, RawValue == S
     package var optionText: String { self.rawValue }
 }
 
-/// `10d`, `4h`, `5m`, `300s`, `500ms`, or sums of them such as `1h30m`; a bare number other than 0 has no unit and is refused.
+/// `10d`, `4h`, `5m`, `300s`, `500ms`, or sums of them such as `1h30m`; a bare number other than 0 has no unit and is
+/// refused.
 extension Duration: OptionValue {
     package static var optionSyntax: String { "a duration such as 10d, 4h, 5m, 300s or 500ms" }
 
@@ -129,7 +130,9 @@ extension Duration: OptionValue {
     package var optionText: String {
         let microseconds = self.microseconds
         let units = Self.units.sorted { $0.microseconds > $1.microseconds }.filter { $0.name != "w" }
-        guard microseconds != 0, let unit = units.first(where: { microseconds % $0.microseconds == 0 }) else { return "0" }
+        guard microseconds != 0, let unit = units.first(where: { microseconds % $0.microseconds == 0 }) else {
+            return "0"
+        }
         return "\(microseconds / unit.microseconds)\(unit.name)"
     }
 }
@@ -177,7 +180,8 @@ extension IPNetwork: OptionValue {
         } catch {
             switch error {
             case .notANetwork: throw node.error("'\(text)' is not \(Self.optionSyntax)")
-            case .hostBitsSet(let meant): throw node.error("'\(text)' has bits set behind its prefix; \(meant) was meant?")
+            case .hostBitsSet(let meant):
+                throw node.error("'\(text)' has bits set behind its prefix; \(meant) was meant?")
             }
         }
     }

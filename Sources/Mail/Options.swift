@@ -147,7 +147,9 @@ extension Options where Self: OptionValue {
             guard let field = Self.fields.first(where: { $0.key == key }) else {
                 throw OptionError(place: place, message: "unknown key '\(key)'\(Self.suggestion(for: key))")
             }
-            guard seen.insert(key).inserted else { throw OptionError(place: place, message: "key '\(key)' is repeated") }
+            guard seen.insert(key).inserted else {
+                throw OptionError(place: place, message: "key '\(key)' is repeated")
+            }
             try field.set(&self, value)
         }
         do { try self.validate() } catch { throw node.error(error.message) }

@@ -6,7 +6,8 @@ enum FileSystem {
     static func freeBytes(at folder: String) -> Int {
         var status = statvfs()
         guard statvfs(folder, &status) == 0 else { return 0 }
-        return Int(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+        return Int(
+            clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
     }
 
     /// Makes a file that must not be there yet.

@@ -115,11 +115,13 @@ package final class JoinableThread: @unchecked Sendable {
 
     package init(_ body: @escaping @Sendable () -> Void) throws(QueueError) {
         let box = Unmanaged.passRetained(Body(run: body))
-        let code = pthread_create(&self.handle, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, box.toOpaque())
+        let code = pthread_create(
+            &self.handle, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, box.toOpaque())
         guard code == 0 else {
             box.release()
             throw .unusable("no thread: \(String(cString: strerror(code)))")

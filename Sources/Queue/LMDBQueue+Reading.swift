@@ -79,7 +79,9 @@ extension LMDBQueue {
                 seen += 1
                 let id = QueueID(key: key)
                 last = id
-                if case .success(let message) = try self.decode(id, record, transaction) { page.messages.append(message) }
+                if case .success(let message) = try self.decode(id, record, transaction) {
+                    page.messages.append(message)
+                }
                 return .next
             }
         }
@@ -94,7 +96,8 @@ extension LMDBQueue {
         var expected = first
         try self.read { transaction throws(LMDBError) in
             bytes.reserveCapacity(limit)
-            try transaction.scan(self.tables.content, from: ContentKey(id, record: first)) { key, value throws(LMDBError) in
+            try transaction.scan(self.tables.content, from: ContentKey(id, record: first)) {
+                key, value throws(LMDBError) in
                 guard key.count == 12, QueueID(key: key) == id, bytes.count < limit else { return .stop }
                 let index = UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
                 guard Int(index) == expected, value.count > 1, value[0] == contentFormat else { throw .corrupted }
@@ -121,7 +124,9 @@ extension LMDBQueue {
             let content = try self.content(of: message, transaction)
             var check = ContentCheck()
             check.update(content)
-            guard check.matches(message) else { return .failure(RecordReader.Damage(what: "content is not what was stored")) }
+            guard check.matches(message) else {
+                return .failure(RecordReader.Damage(what: "content is not what was stored"))
+            }
             return .success((message, content))
         }
     }

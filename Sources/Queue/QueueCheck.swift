@@ -160,7 +160,9 @@ package struct QueueCheck: Sendable {
         try self.environment.read { transaction throws(LMDBError) in
             try transaction.scan(self.tables.lanes, from: []) { bytes, _ throws(LMDBError) in
                 guard let key = LaneKey(bytes) else { return .next }
-                if try transaction.get(key.id.key, in: self.tables.messages, { _ in true }) == nil { suspects.append(key) }
+                if try transaction.get(key.id.key, in: self.tables.messages, { _ in true }) == nil {
+                    suspects.append(key)
+                }
                 return .next
             }
         }
@@ -182,7 +184,9 @@ package struct QueueCheck: Sendable {
                 guard let id = found, id.value < .max else { return }
                 let owners = [self.tables.messages, self.tables.receiving, self.tables.damaged]
                 var isOwned = false
-                for table in owners where try transaction.get(id.key, in: table, { _ in true }) != nil { isOwned = true }
+                for table in owners where try transaction.get(id.key, in: table, { _ in true }) != nil {
+                    isOwned = true
+                }
                 if !isOwned { findings.append(Finding(id: id, problem: "content without a message")) }
                 next = QueueID(value: id.value + 1)
             }

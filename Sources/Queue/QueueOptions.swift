@@ -15,8 +15,12 @@ package struct QueueOptions: Options, OptionValue {
     package static let fields: [OptionField<Self>] = [
         .init("lifetime", \.lifetime, "How long a message is tried before its sender is told that it failed."),
         .init("notice_lifetime", \.noticeLifetime, "The same for mail with the null sender, which then is dropped."),
-        .init("delay_notice", \.delayNotice, "After which time the sender is told that the message is delayed; 0 is never."),
-        .init("maximum_size", \.maximumSize, "Largest size of the queue's file. Address space, not memory; may be changed at a restart."),
+        .init(
+            "delay_notice", \.delayNotice,
+            "After which time the sender is told that the message is delayed; 0 is never."),
+        .init(
+            "maximum_size", \.maximumSize,
+            "Largest size of the queue's file. Address space, not memory; may be changed at a restart."),
         .init("reserve", \.reserve, "Space on the disk, and in the file's size, below which new mail gets 452."),
     ]
 

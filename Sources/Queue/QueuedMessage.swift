@@ -39,7 +39,8 @@ package struct QueuedMessage: Sendable, Equatable {
 
 /// What changes about a message while it is in the queue.
 package struct Progress: Sendable, Equatable {
-    /// A group of recipients that are due together, because their mail goes the same way: nearly always those of a domain.
+    /// A group of recipients that are due together, because their mail goes the same way: nearly always those of a
+    /// domain.
     package struct Lane: Sendable, Equatable {
         package let name: String
         /// When its waiting recipients are tried next. Nothing happens before; afterwards as soon as there is room.

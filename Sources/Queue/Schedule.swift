@@ -176,7 +176,9 @@ package struct Schedule: Sendable {
     /// Ends a lease: it was settled, or nothing was attempted. If the message still waits in the lane it will be
     /// read again, its content too: while a destination is away its backlog must not fill the memory.
     package mutating func end(_ lease: Lease) {
-        guard let place = self.places[lease.lane], self.lanes[place].claimed[lease.message.id] == lease.token else { return }
+        guard let place = self.places[lease.lane], self.lanes[place].claimed[lease.message.id] == lease.token else {
+            return
+        }
         self.lanes[place].claimed[lease.message.id] = nil
         self.lanes[place].hasMore = true
     }

@@ -37,7 +37,9 @@ final class SettleJob: WriteJob, @unchecked Sendable {
     private func isStillTrue(_ progress: Progress) -> Bool {
         guard let condition = self.settlement.condition else { return true }
         return !progress.isHeld && !(self.settlement.notifiesDelay && progress.wasDelayNotified)
-            && condition.allSatisfy { progress.recipients.indices.contains($0) && progress.recipients[$0].status == .waiting }
+            && condition.allSatisfy {
+                progress.recipients.indices.contains($0) && progress.recipients[$0].status == .waiting
+            }
     }
 
     private func update(

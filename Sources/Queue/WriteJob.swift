@@ -126,7 +126,9 @@ extension WriteTransaction {
     }
 
     /// Removes every trace of a message whose lanes are these.
-    borrowing func remove(_ id: QueueID, lanes: [Progress.Lane], in tables: Tables) throws(LMDBError) -> [ScheduleChange] {
+    borrowing func remove(_ id: QueueID, lanes: [Progress.Lane], in tables: Tables) throws(LMDBError)
+        -> [ScheduleChange]
+    {
         try self.delete(id.key, in: tables.messages)
         try self.delete(id.key, in: tables.progress)
         try self.deleteAll(prefix: id.key, in: tables.content)
@@ -137,7 +139,8 @@ extension WriteTransaction {
         _ id: QueueID, _ lanes: [Progress.Lane], in tables: Tables
     ) throws(LMDBError) -> [ScheduleChange] {
         var changes: [ScheduleChange] = []
-        for lane in lanes where try self.delete(LaneKey(lane: lane.name, due: lane.due, id: id).bytes, in: tables.lanes) {
+        for lane in lanes where try self.delete(LaneKey(lane: lane.name, due: lane.due, id: id).bytes, in: tables.lanes)
+        {
             changes.append(.removed(id, lane: lane.name))
         }
         return changes

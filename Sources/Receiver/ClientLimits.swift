@@ -57,7 +57,9 @@ package final class ClientLimits: Sendable {
             client.count(.connections, now)
             defer { shared.clients[network] = client }
             if !isExempt {
-                if limits.connectionsPerClient > 0, client.open >= limits.connectionsPerClient { return .clientConnections }
+                if limits.connectionsPerClient > 0, client.open >= limits.connectionsPerClient {
+                    return .clientConnections
+                }
                 if client.exceeds(.connections, limits.connectionRatePerClient) { return .connectionRate }
             }
             client.open += 1

@@ -19,7 +19,8 @@ struct Facts {
     ///
     /// - Parameter now: nanoseconds of the monotonic clock.
     func verdict(
-        on subject: ServerSession.Question.Subject, _ context: ReceiverContext, _ generation: ReceiverGeneration, now: UInt64
+        on subject: ServerSession.Question.Subject, _ context: ReceiverContext, _ generation: ReceiverGeneration,
+        now: UInt64
     ) -> ServerSession.Decision.Verdict {
         switch subject {
         case .mail(_, let parameters):

@@ -6,7 +6,8 @@ import SMTP
 /// What the receiver answers by its own decision: every text once. What the protocol says is in `SMTP/ServerReplies`.
 extension Reply {
     static let relayDenied = Reply(554, .init(7, 1), "Relay access denied")
-    static let unknownRecipient = Reply(550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table")
+    static let unknownRecipient = Reply(
+        550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table")
     static let insufficientStorage = Reply(452, .init(3, 1), "Insufficient system storage")
     static let tooManyConnections = Reply(421, .init(7, 0), "Too many connections from your network")
     static let connectionRate = Reply(421, .init(7, 0), "Too many new connections from your network, try again later")

@@ -59,7 +59,9 @@ package final class SMTPServer: Sendable {
     }
 
     private func begin(_ channel: any Channel) throws {
-        guard let client = channel.remoteAddress.flatMap({ Endpoint($0) }) else { throw ChannelError.unknownLocalAddress }
+        guard let client = channel.remoteAddress.flatMap({ Endpoint($0) }) else {
+            throw ChannelError.unknownLocalAddress
+        }
         let key = ObjectIdentifier(channel)
         let now = self.context.clock.now()
         let (id, isShuttingDown) = self.shared.withLock { shared in

@@ -140,6 +140,7 @@ extension Envelope {
     /// SMTPUTF8 is needed on the way only if it was asked for and something is not ASCII (SEMANTICS §13).
     fileprivate func needsSMTPUTF8(header hasEightBit: Bool) -> Bool {
         guard self.parameters.smtputf8 else { return false }
-        return hasEightBit || !(self.reversePath.mailbox?.isASCII ?? true) || !self.recipients.allSatisfy(\.mailbox.isASCII)
+        return hasEightBit || !(self.reversePath.mailbox?.isASCII ?? true)
+            || !self.recipients.allSatisfy(\.mailbox.isASCII)
     }
 }

@@ -13,7 +13,9 @@ package struct AddressKeys: Sendable {
     package func addresses(_ mailbox: Mailbox) -> [String] {
         let local = mailbox.localPart.unquoted.lowercased()
         let domain = mailbox.domain.key
-        guard let delimiter, let end = local.dropFirst().firstIndex(of: delimiter) else { return ["\(local)@\(domain)"] }
+        guard let delimiter, let end = local.dropFirst().firstIndex(of: delimiter) else {
+            return ["\(local)@\(domain)"]
+        }
         return ["\(local)@\(domain)", "\(local[..<end])@\(domain)"]
     }
 

@@ -56,7 +56,8 @@ package struct RelayPolicy: Sendable {
         self.relayNetworks = relayNetworks
         self.recipients = recipients
         self.recipientDomains = Set(
-            recipients?.keys.compactMap { key in key.lastIndex(of: "@").map { String(key[key.index(after: $0)...]) } } ?? [])
+            recipients?.keys.compactMap { key in key.lastIndex(of: "@").map { String(key[key.index(after: $0)...]) } }
+                ?? [])
         self.unverified = unverified
         self.postmaster = postmaster
         self.keys = AddressKeys(delimiter: delimiter)

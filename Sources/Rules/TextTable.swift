@@ -39,7 +39,8 @@ package struct TextTable: Sendable {
                 continue
             }
             if let first = entries[key] {
-                problems.append(TableProblem(line: logical.line, message: "key '\(key)' stands in line \(first.line) already"))
+                problems.append(
+                    TableProblem(line: logical.line, message: "key '\(key)' stands in line \(first.line) already"))
                 continue
             }
             entries[key] = Entry(value: value, line: logical.line)
@@ -60,7 +61,9 @@ package struct TextTable: Sendable {
     /// Puts continued lines together and leaves comments and empty lines out.
     package static func logicalLines(of text: String, problems: inout [TableProblem]) -> [LogicalLine] {
         var lines: [LogicalLine] = []
-        for (index, bytes) in Array(text.utf8).split(separator: ASCII.lineFeed, omittingEmptySubsequences: false).enumerated() {
+        for (index, bytes) in Array(text.utf8).split(separator: ASCII.lineFeed, omittingEmptySubsequences: false)
+            .enumerated()
+        {
             var line = bytes
             while let last = line.last, ASCII.isBlank(last) || last == ASCII.carriageReturn { line.removeLast() }
             guard let first = line.first(where: { !ASCII.isBlank($0) }), first != UInt8(ascii: "#") else { continue }
@@ -70,7 +73,8 @@ package struct TextTable: Sendable {
                 continue
             }
             if lines.isEmpty {
-                problems.append(TableProblem(line: index + 1, message: "the first line begins with a blank and continues nothing"))
+                problems.append(
+                    TableProblem(line: index + 1, message: "the first line begins with a blank and continues nothing"))
             } else {
                 lines[lines.count - 1].text += part
             }

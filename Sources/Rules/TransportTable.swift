@@ -28,7 +28,8 @@ package struct TransportTable: Sendable {
         return nil
     }
 
-    /// What recipients have in common that go the same way: their domain, or their address where it has an entry of its own.
+    /// What recipients have in common that go the same way: their domain, or their address where it has an entry of
+    /// its own.
     package func lane(_ mailbox: Mailbox) -> String {
         guard !self.addresses.isEmpty else { return mailbox.domain.key }
         return self.keys.addresses(mailbox).first(where: self.addresses.contains) ?? mailbox.domain.key

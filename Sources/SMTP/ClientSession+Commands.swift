@@ -6,8 +6,11 @@ extension ClientSession.Delivery {
         let parameters = self.envelope.parameters
         var command = "MAIL FROM:<\(self.envelope.reversePath)>"
         if extensions.size { command += " SIZE=\(self.contentBytes)" }
-        // Without 8BITMIME the octets go all the same: nobody but test programs lacks it, and nothing is rewritten here.
-        if extensions.eightBitMIME, parameters.body == .eightBitMIME || self.needsSMTPUTF8 { command += " BODY=8BITMIME" }
+        // Without 8BITMIME the octets go all the same: nobody but test programs lacks it, and nothing is rewritten
+        // here.
+        if extensions.eightBitMIME, parameters.body == .eightBitMIME || self.needsSMTPUTF8 {
+            command += " BODY=8BITMIME"
+        }
         if extensions.smtputf8, self.needsSMTPUTF8 { command += " SMTPUTF8" }
         if extensions.dsn {
             switch parameters.noticeReturn {

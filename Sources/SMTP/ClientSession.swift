@@ -23,7 +23,8 @@ package struct ClientSession: Sendable {
         case idle
         /// Waiting for the 220 behind XCLIENT, after which the session begins anew. Next: `hello`, `closed`.
         case xclient(Delivery)
-        /// Commands of a transaction are sent or waiting. Next: `content`, `termination`, `resetting`, `idle`, `closed`.
+        /// Commands of a transaction are sent or waiting. Next: `content`, `termination`, `resetting`, `idle`,
+        /// `closed`.
         case envelope(Transaction)
         /// Content is being written. Next: `termination`, `closed`.
         case content(Transaction)
@@ -178,7 +179,9 @@ extension ClientSession {
             return [.finished(outcome)] + self.becomeIdle()
         }
         var steps: [Transaction.Step] = []
-        if self.permissions.xforward, !self.extensions.xforward.isEmpty, delivery.client != nil { steps.append(.xforward) }
+        if self.permissions.xforward, !self.extensions.xforward.isEmpty, delivery.client != nil {
+            steps.append(.xforward)
+        }
         steps.append(.mail)
         steps += delivery.envelope.recipients.indices.map { .recipient($0) }
         if !self.usesChunking { steps.append(.data) }
@@ -192,7 +195,8 @@ extension ClientSession {
             return Reply(550, .init(6, 7), "The next hop does not offer SMTPUTF8, which this message needs")
         }
         if let limit = self.extensions.sizeLimitBytes, delivery.contentBytes > limit {
-            return Reply(552, .init(3, 4), "The message has \(delivery.contentBytes) octets, the next hop takes \(limit)")
+            return Reply(
+                552, .init(3, 4), "The message has \(delivery.contentBytes) octets, the next hop takes \(limit)")
         }
         return nil
     }
@@ -222,7 +226,8 @@ extension ClientSession {
     private func append(_ step: Transaction.Step, _ delivery: Delivery, to output: inout [UInt8]) {
         switch step {
         case .xforward:
-            output += delivery.client?.xforwardCommand(supported: self.extensions.xforward, id: delivery.id).utf8 ?? "".utf8
+            output +=
+                delivery.client?.xforwardCommand(supported: self.extensions.xforward, id: delivery.id).utf8 ?? "".utf8
         case .mail: output += delivery.mailCommand(self.extensions).utf8
         case .recipient(let index): output += delivery.envelope.recipients[index].rcptCommand(self.extensions).utf8
         case .data: output += "DATA\r\n".utf8

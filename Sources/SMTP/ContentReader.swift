@@ -197,6 +197,7 @@ package struct ContentReader: Sendable {
 
 extension Slice<UnsafeRawBufferPointer> {
     fileprivate func firstCarriageReturn(from start: Int) -> Int? {
-        UnsafeRawBufferPointer(rebasing: self.base[..<self.endIndex]).firstIndex(ofByte: ASCII.carriageReturn, from: start)
+        UnsafeRawBufferPointer(rebasing: self.base[..<self.endIndex]).firstIndex(
+            ofByte: ASCII.carriageReturn, from: start)
     }
 }

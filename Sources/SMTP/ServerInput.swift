@@ -42,7 +42,8 @@ package struct ServerInput: Sendable {
         switch frame {
         case nil: return (consumed, nil)
         case .tooLong: return (consumed, .malformed(.tooLong))
-        case .line(_, isBare: true) where self.limits.lineEndings == .reject: return (consumed, .malformed(.bareLineFeed))
+        case .line(_, isBare: true) where self.limits.lineEndings == .reject:
+            return (consumed, .malformed(.bareLineFeed))
         case .line(let line, _):
             do {
                 return (consumed, .command(try Command(line: line[...]), isLast: consumed == input.count))

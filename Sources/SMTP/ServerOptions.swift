@@ -36,20 +36,32 @@ package struct SessionLimits: Options, OptionValue {
         .init("soft_errors", \.softErrors, "Errors after which each further one is answered late."),
         .init("error_delay", \.errorDelay, "How late."),
         .init("errors_per_session", \.errorsPerSession, "Errors after which the session ends with 421."),
-        .init("junk_commands", \.junkCommands, "NOOP, RSET, VRFY, HELP without a message between them; each further one is an error."),
+        .init(
+            "junk_commands", \.junkCommands,
+            "NOOP, RSET, VRFY, HELP without a message between them; each further one is an error."),
         .init("command_line", \.commandLine, "Longest command line with its CRLF."),
         .init("hops", \.hops, "Received fields of a message, above which it is in a loop."),
         .init("command_timeout", \.commandTimeout, "For one complete command, however slowly it comes."),
         .init("data_timeout", \.dataTimeout, "Longest silence inside content."),
         .init("minimum_data_rate", \.minimumDataRate, "Octets of content a second, over which the time is reckoned."),
-        .init("line_endings", \.lineEndings, "normalize: a bare CR or LF in content is made harmless; reject: the message is refused."),
-        .init("reject_pipelining", \.rejectPipelining, "Refuse DATA to a client that does not wait where it must (RFC 2920)."),
+        .init(
+            "line_endings", \.lineEndings,
+            "normalize: a bare CR or LF in content is made harmless; reject: the message is refused."),
+        .init(
+            "reject_pipelining", \.rejectPipelining,
+            "Refuse DATA to a client that does not wait where it must (RFC 2920)."),
         .init("vrfy", \.vrfy, "Whether VRFY is answered, always with 252; otherwise it is not there."),
         .init("connections", \.connections, "Connections at once, in all; above, 421."),
         .init("connections_per_client", \.connectionsPerClient, "Connections at once of one client; 0 is no limit."),
-        .init("connection_rate_per_client", \.connectionRatePerClient, "Connections a minute of one client; 0 is no limit."),
-        .init("message_rate_per_client", \.messageRatePerClient, "MAIL commands a minute of one client; 0 is no limit."),
-        .init("recipient_rate_per_client", \.recipientRatePerClient, "RCPT commands a minute of one client; 0 is no limit."),
+        .init(
+            "connection_rate_per_client", \.connectionRatePerClient,
+            "Connections a minute of one client; 0 is no limit."),
+        .init(
+            "message_rate_per_client", \.messageRatePerClient,
+            "MAIL commands a minute of one client; 0 is no limit."),
+        .init(
+            "recipient_rate_per_client", \.recipientRatePerClient,
+            "RCPT commands a minute of one client; 0 is no limit."),
         .init("client_prefix_ipv4", \.clientPrefixIPv4, "Leading bits of an IPv4 address that make one client."),
         .init("client_prefix_ipv6", \.clientPrefixIPv6, "Leading bits of an IPv6 address that make one client."),
     ]

@@ -254,7 +254,9 @@ extension ServerSession {
 
     /// Late answers, to questions of a transaction that is gone, change nothing.
     private mutating func decided(_ decision: Decision) -> [Action] {
-        guard case .deciding(let question, let pending) = self.state, question.number == decision.question else { return [] }
+        guard case .deciding(let question, let pending) = self.state, question.number == decision.question else {
+            return []
+        }
         // Given up before the envelope changes, so that its recipients are not copied for each new one.
         self.state = .ready
         switch decision.verdict {
@@ -374,7 +376,9 @@ extension ServerSession {
         if self.errors.count >= self.limits.errorsPerSession { return actions + self.close(.tooManyErrors) }
         if self.isShuttingDown, case .ready = self.state { return actions + self.close(.shuttingDown) }
         let isFailure = actions.contains { if case .reply(let reply) = $0 { reply.code >= 400 } else { false } }
-        guard isFailure, self.errors.count > self.limits.softErrors, self.limits.errorDelay > .zero else { return actions }
+        guard isFailure, self.errors.count > self.limits.softErrors, self.limits.errorDelay > .zero else {
+            return actions
+        }
         self.delayed = actions
         return [.delay(self.limits.errorDelay)]
     }

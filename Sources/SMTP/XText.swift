@@ -25,7 +25,9 @@ package enum XText {
                 output.append(byte)
                 continue
             }
-            guard let high = scanner.next(), let low = scanner.next(), let octet = Self.octet(high, low) else { return nil }
+            guard let high = scanner.next(), let low = scanner.next(), let octet = Self.octet(high, low) else {
+                return nil
+            }
             output.append(octet)
         }
         return output

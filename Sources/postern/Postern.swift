@@ -8,7 +8,8 @@ struct Postern: AsyncParsableCommand {
         commandName: "postern",
         abstract: "An edge filtering relay and backup MX.",
         subcommands: [
-            Run.self, Check.self, Reload.self, Status.self, QueueCommand.self, DNS.self, TableCommand.self, Reference.self,
+            Run.self, Check.self, Reload.self, Status.self, QueueCommand.self, DNS.self, TableCommand.self,
+            Reference.self,
         ])
 
     static func main() async {
@@ -104,7 +105,9 @@ extension ControlClient {
     }
 
     /// The only document of an answer.
-    borrowing func document<Value: Decodable>(_ request: ControlRequest, as type: Value.Type) throws -> (Value, json: [UInt8]) {
+    borrowing func document<Value: Decodable>(_ request: ControlRequest, as type: Value.Type) throws -> (
+        Value, json: [UInt8]
+    ) {
         var found: [UInt8] = []
         let end = try self.run(request) { _, payload in found = payload }
         guard !found.isEmpty else { throw CommandFailure(end.status == 0 ? 1 : end.status, end.message) }

@@ -8,7 +8,8 @@ struct QueueCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "queue", abstract: "Look at the queue and work on it.",
         subcommands: [
-            List.self, Show.self, Content.self, Hold.self, Release.self, Retry.self, Delete.self, Flush.self, Shape.self,
+            List.self, Show.self, Content.self, Hold.self, Release.self, Retry.self, Delete.self, Flush.self,
+            Shape.self,
             Export.self, Backup.self, Fsck.self,
         ])
 }
@@ -28,15 +29,21 @@ struct FilterArguments: ParsableArguments {
         (filter.from, filter.to, filter.domain) = (self.from, self.to, self.domain)
         (filter.reason, filter.client, filter.limit) = (self.reason, self.client, self.limit)
         if let older {
-            guard let age = Duration(optionText: older) else { throw CommandFailure(2, "'\(older)' is not \(Duration.optionSyntax)") }
+            guard let age = Duration(optionText: older) else {
+                throw CommandFailure(2, "'\(older)' is not \(Duration.optionSyntax)")
+            }
             filter.olderSeconds = Int(age.inSeconds)
         }
         if let state {
-            guard let known = QueueEntry.State(rawValue: state) else { throw CommandFailure(2, "'\(state)' is not waiting, deferred or held") }
+            guard let known = QueueEntry.State(rawValue: state) else {
+                throw CommandFailure(2, "'\(state)' is not waiting, deferred or held")
+            }
             filter.state = known
         }
         if let client {
-            do { _ = try IPNetwork(client) } catch { throw CommandFailure(2, "'\(client)' is neither an address nor a network") }
+            do { _ = try IPNetwork(client) } catch {
+                throw CommandFailure(2, "'\(client)' is neither an address nor a network")
+            }
         }
         if let limit, limit < 0 { throw CommandFailure(2, "a limit is not below 0") }
         return filter
@@ -78,7 +85,8 @@ struct Show: ParsableCommand {
 }
 
 struct Content: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Write the stored content of a message to standard output.")
+    static let configuration = CommandConfiguration(
+        abstract: "Write the stored content of a message to standard output.")
 
     @OptionGroup var source: ConfigurationOption
     @Argument(help: "Queue ID.") var id: String
@@ -129,7 +137,8 @@ extension OperateCommand {
 }
 
 struct Hold: OperateCommand {
-    static let configuration = CommandConfiguration(abstract: "Keep messages until they are released. Held mail does not expire.")
+    static let configuration = CommandConfiguration(
+        abstract: "Keep messages until they are released. Held mail does not expire.")
     static let operation = QueueOperation.hold
     @OptionGroup var source: ConfigurationOption
     @OptionGroup var which: FilterArguments
@@ -166,7 +175,8 @@ struct Delete: OperateCommand {
 }
 
 struct Flush: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Try everything now, also what waits for a destination that is down.")
+    static let configuration = CommandConfiguration(
+        abstract: "Try everything now, also what waits for a destination that is down.")
 
     @OptionGroup var source: ConfigurationOption
     @Argument(help: "Only mail for this domain.") var domain: String?
@@ -195,7 +205,9 @@ struct Shape: ParsableCommand {
             for (index, count) in ([row.total] + row.counts).enumerated() { sums[index] += count }
         }
         try Output.line(Self.row("TOTAL", totals.map(String.init), width))
-        for row in shape.rows { try Output.line(Self.row(row.domain, ([row.total] + row.counts).map(String.init), width)) }
+        for row in shape.rows {
+            try Output.line(Self.row(row.domain, ([row.total] + row.counts).map(String.init), width))
+        }
     }
 
     private static func row(_ name: String, _ cells: [String], _ width: Int) -> String {
@@ -230,7 +242,8 @@ struct Export: ParsableCommand {
     /// - Returns: whether the message was still there.
     private func exportContent(_ id: String) throws -> Bool {
         let path = "\(self.folder)/\(id).eml"
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path) else {
+        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
+        else {
             throw CommandFailure(1, "\(path): cannot be written")
         }
         var request = ControlRequest(.content)
@@ -306,7 +319,8 @@ struct Fsck: ParsableCommand {
             return try Output.write(try ControlJSON.encode(document) + [ASCII.lineFeed])
         }
         for finding in report.findings { try Output.line("\(finding.id?.description ?? "-"): \(finding.problem)") }
-        try Output.line("\(report.messages) messages, \(Text.bytes(report.contentBytes)), \(report.findings.count) problems")
+        try Output.line(
+            "\(report.messages) messages, \(Text.bytes(report.contentBytes)), \(report.findings.count) problems")
     }
 }
 
@@ -315,14 +329,16 @@ extension QueueEntry {
     fileprivate var summary: String {
         let waiting = self.recipients.filter { $0.status == "waiting" }.map(\.address)
         let more = waiting.count > 1 ? " (+\(waiting.count - 1))" : ""
-        return "\(self.id) \(self.state.rawValue) \(Text.duration(self.ageSeconds)) \(Text.bytes(self.bytes)) <\(self.from)> -> <\(waiting.first ?? "")>\(more)"
+        return
+            "\(self.id) \(self.state.rawValue) \(Text.duration(self.ageSeconds)) \(Text.bytes(self.bytes)) <\(self.from)> -> <\(waiting.first ?? "")>\(more)"
             + (self.reason.map { " \($0)" } ?? "")
     }
 
     fileprivate var details: [String] {
         var lines = [
             "\(self.id): \(self.state.rawValue), \(Text.bytes(self.bytes)), arrived \(self.arrival) (\(Text.duration(self.ageSeconds)) ago)",
-            "  from <\(self.from)>" + (self.client.map { " by client \($0)" } ?? "") + (self.helo.map { " (\($0))" } ?? ""),
+            "  from <\(self.from)>" + (self.client.map { " by client \($0)" } ?? "")
+                + (self.helo.map { " (\($0))" } ?? ""),
         ]
         if let about = self.about { lines.append("  a notice about \(about)") }
         if let due = self.due { lines.append("  due \(due)") }

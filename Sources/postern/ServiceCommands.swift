@@ -13,7 +13,9 @@ struct ResolverArguments: ParsableArguments {
 
     func apply(to options: inout ResolverOptions) throws {
         if let server {
-            do { options.upstream = .forwarders([try NameServer(server)]) } catch { throw CommandFailure(2, "\(error)") }
+            do { options.upstream = .forwarders([try NameServer(server)]) } catch {
+                throw CommandFailure(2, "\(error)")
+            }
         }
         if let trustAnchor { options.trustAnchorFile = trustAnchor }
     }
@@ -25,7 +27,10 @@ struct Run: AsyncParsableCommand {
     @OptionGroup var source: ConfigurationOption
     @OptionGroup var resolver: ResolverArguments
 
-    @Option(help: "Make a small configuration in this folder, if there is none yet, and run it: a relay for example.test on port 2525 of the loopback.")
+    @Option(
+        help:
+            "Make a small configuration in this folder, if there is none yet, and run it: a relay for example.test on port 2525 of the loopback."
+    )
     var example: String?
 
     func run() async throws {
@@ -64,7 +69,8 @@ struct Check: ParsableCommand {
 }
 
 struct Reload: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Read configuration and tables anew: all of it or nothing.")
+    static let configuration = CommandConfiguration(
+        abstract: "Read configuration and tables anew: all of it or nothing.")
 
     @OptionGroup var source: ConfigurationOption
 
@@ -88,10 +94,13 @@ struct Status: ParsableCommand {
     func run() throws {
         let (report, json) = try self.source.connect().document(ControlRequest(.status), as: StatusReport.self)
         if self.json { return try Output.write(json + [ASCII.lineFeed]) }
-        try Output.line("\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions")
+        try Output.line(
+            "\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions"
+        )
         let queue = report.queue
         try Output.line(
-            "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk")
+            "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk"
+        )
         for destination in report.destinations { try Output.line(self.line(destination)) }
         for alarm in report.alarms { try Output.line("ALARM \(alarm)") }
     }
@@ -104,7 +113,9 @@ struct Status: ParsableCommand {
         if let next = destination.nextAttempt { parts.append("next attempt \(next)") }
         if destination.deliveredPerSecond >= 0.1 {
             parts.append("\(Text.decimal(destination.deliveredPerSecond)) messages/s")
-            if let seconds = destination.drainSeconds, destination.waiting > 0 { parts.append("drained in \(Text.duration(seconds))") }
+            if let seconds = destination.drainSeconds, destination.waiting > 0 {
+                parts.append("drained in \(Text.duration(seconds))")
+            }
         }
         if let reply = destination.lastReply { parts.append(reply) }
         return parts.joined(separator: ", ")
@@ -121,7 +132,9 @@ struct DNS: AsyncParsableCommand {
     @Flag(help: "Print one JSON document.") var json = false
 
     func run() async throws {
-        guard let type = DNSType(text: self.type) else { throw CommandFailure(2, "'\(self.type)' is no type of record") }
+        guard let type = DNSType(text: self.type) else {
+            throw CommandFailure(2, "'\(self.type)' is no type of record")
+        }
         // Without a configuration the system's resolvers are asked.
         var options = try (try? self.source.load())?.resolver.options() ?? ResolverOptions()
         try self.resolver.apply(to: &options)
@@ -129,7 +142,9 @@ struct DNS: AsyncParsableCommand {
         if self.json {
             try Output.write(try ControlJSON.encode(report) + [ASCII.lineFeed])
         } else {
-            for answer in report.answers { try Output.line("\(answer.name) \(answer.ttl) \(answer.type) \(answer.data)") }
+            for answer in report.answers {
+                try Output.line("\(answer.name) \(answer.ttl) \(answer.type) \(answer.data)")
+            }
             try Output.line(report.failure.map { "failure: \($0)" } ?? "security: \(report.security ?? "insecure")")
         }
         if report.failure != nil { throw CommandFailure(1) }
@@ -138,7 +153,8 @@ struct DNS: AsyncParsableCommand {
 
 /// The reference page of the configuration.
 struct Reference: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Print the reference page of the configuration, in Markdown.")
+    static let configuration = CommandConfiguration(
+        abstract: "Print the reference page of the configuration, in Markdown.")
 
     func run() throws { try Output.write(Array(ReferencePage.text.utf8)) }
 }
@@ -184,7 +200,9 @@ enum Text {
 
     /// The two largest units.
     static func duration(_ seconds: Int) -> String {
-        let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")]
+        let parts = [
+            (seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"),
+        ]
         let shown = parts.drop { $0.0 == 0 }.prefix(2).filter { $0.0 > 0 }
         return shown.isEmpty ? "0s" : shown.map { "\($0.0)\($0.1)" }.joined()
     }

@@ -1,6 +1,7 @@
 /// A real mail server that stands in for the primary: it takes mail for its domains and delivers it into a Maildir.
 ///
-/// It runs from its start to the end of its last reference, in a folder and on a port of its own. A message that lies in
+/// It runs from its start to the end of its last reference, in a folder and on a port of its own. A message that lies
+/// in
 /// the Maildir may come again after a new start: the server may not yet have noted that it was delivered.
 package protocol Primary: AnyObject, Sendable {
     /// Starts one on a free port of the address.

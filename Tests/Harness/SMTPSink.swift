@@ -65,7 +65,8 @@ package final class SMTPSink: Sendable {
         package let content: [UInt8]
     }
 
-    /// The messages that were taken whole, in the order in which they ended, as exact as in ``Maildir/messages()``. To be
+    /// The messages that were taken whole, in the order in which they ended, as exact as in ``Maildir/messages()``. To
+    /// be
     /// asked for after ``wait(for:within:)``: a file that is still being written may pass for a whole one.
     package func messages() throws -> [Message] {
         try filesByTime(in: self.folder.path("dumps")).compactMap(Message.init(dump:))
