@@ -62,6 +62,9 @@ let package = Package(
         .executableTarget(
             name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
 
+        tests("MailTests", ["Mail"]),
+        tests("SMTPTests", ["SMTP", "Mail"]),
+
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),

@@ -100,7 +100,9 @@ package struct DomainName: Hashable, Sendable {
         case .lowercase: self.ascii = text
         case .mixedCase: self.ascii = text.asciiLowercased
         case .international:
-            guard let ascii = Punycode.asciiDomain(text), Self.form(of: ascii) != nil else { return nil }
+            guard text.isPrintable, let ascii = Punycode.asciiDomain(text), Self.form(of: ascii) != nil else {
+                return nil
+            }
             self.ascii = ascii
         }
         self.text = text

@@ -92,12 +92,14 @@ extension ByteScanner {
         let start = self.position
         guard self.peek == UInt8(ascii: "\"") else {
             let bytes = self.read(while: Self.isAtomTextOrDot)
-            guard !bytes.isEmpty, let text = String(validatingUTF8: bytes) else { return nil }
+            guard !bytes.isEmpty, let text = String(validatingUTF8: bytes), text.isASCII || text.isPrintable else {
+                return nil
+            }
             return LocalPart(description: text, unquoted: text)
         }
         guard let unquoted = self.readQuotedString(),
             let text = String(validatingUTF8: self.bytes[start..<self.position]),
-            let value = String(validatingUTF8: unquoted[...])
+            let value = String(validatingUTF8: unquoted[...]), text.isASCII || text.isPrintable
         else { return nil }
         return LocalPart(description: text, unquoted: value)
     }

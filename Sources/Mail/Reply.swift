@@ -81,9 +81,7 @@ extension Reply {
 extension StringProtocol {
     /// The text cut to so many octets, at a character's border, with `?` for control characters.
     package func printable(maximumBytes: Int) -> String {
-        if self.utf8.count <= maximumBytes, !self.unicodeScalars.contains(where: Self.isUnprintable) {
-            return String(self)
-        }
+        if self.utf8.count <= maximumBytes, self.isPrintable { return String(self) }
         var result = String.UnicodeScalarView()
         var bytes = 0
         for scalar in self.unicodeScalars {
@@ -94,6 +92,9 @@ extension StringProtocol {
         }
         return String(result)
     }
+
+    /// No character could act on a terminal, a log or a protocol.
+    package var isPrintable: Bool { !self.unicodeScalars.contains(where: Self.isUnprintable) }
 
     /// C0 and C1 controls and the separators of lines and paragraphs, which terminals and logs may act on.
     private static func isUnprintable(_ scalar: Unicode.Scalar) -> Bool {
