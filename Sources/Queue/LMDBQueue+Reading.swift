@@ -95,7 +95,7 @@ extension LMDBQueue {
         var bytes: [UInt8] = []
         var expected = first
         try self.read { transaction throws(LMDBError) in
-            bytes.reserveCapacity(limit)
+            bytes.reserveCapacity(min(limit, 256 * 1024))
             try transaction.scan(self.tables.content, from: ContentKey(id, record: first)) {
                 key, value throws(LMDBError) in
                 guard key.count == 12, QueueID(key: key) == id, bytes.count < limit else { return .stop }

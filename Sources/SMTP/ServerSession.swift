@@ -114,7 +114,8 @@ extension ServerSession {
     private mutating func notePipelining(_ command: Command, isLast: Bool) {
         guard !isLast else { return }
         switch command {
-        case .mail, .rcpt, .rset, .bdat: if self.greeting?.isExtended != true { self.pipelinedUnasked = true }
+        case .mail, .rcpt, .rset: if self.greeting?.isExtended != true { self.pipelinedUnasked = true }
+        case .bdat: break  // Its octets follow without waiting, and tell themselves from commands.
         case .helo, .ehlo, .data, .noop, .vrfy, .help: self.pipelinedUnasked = true
         case .quit: break  // Nothing behind it is read.
         }

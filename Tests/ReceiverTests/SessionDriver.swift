@@ -1,0 +1,89 @@
+import Mail
+import Rules
+import SMTP
+
+/// A server session without a socket: input in, output out, messages in an array.
+struct SessionDriver {
+    private var session: ServerSession
+    private var input: ServerInput
+    private let policy: RelayPolicy
+    private let limits: SessionLimits
+    private var received: [UInt8] = []
+    private var content: [UInt8] = []
+    private var scanner = HeaderScanner()
+    private var isStoring = false
+    private(set) var output: [UInt8] = []
+    private(set) var isClosed = false
+    private(set) var stored: [(envelope: Envelope, content: String)] = []
+
+    init(limits: SessionLimits, policy: RelayPolicy) {
+        self.session = ServerSession(hostname: "mx.example.test", limits: limits)
+        self.input = ServerInput(limits: limits)
+        self.policy = policy
+        self.limits = limits
+        self.handle(.connected)
+    }
+
+    /// Gives octets to the session and takes what it answers.
+    mutating func send(_ bytes: some Sequence<UInt8>) {
+        self.received += bytes
+        while !self.isClosed {
+            let before = self.content.count
+            let (consumed, event) = self.received.withUnsafeBytes {
+                self.input.next($0, expecting: self.session.expectation, content: &self.content)
+            }
+            self.received.removeFirst(consumed)
+            self.content[min(before, self.content.count)...].withUnsafeBytes { self.scanner.scan($0) }
+            guard let event else { return }
+            self.handle(self.withFault(event))
+        }
+    }
+
+    mutating func takeOutput() -> [UInt8] {
+        defer { self.output = [] }
+        return self.output
+    }
+
+    mutating func disconnect() { self.handle(.disconnected) }
+
+    mutating func handle(_ event: ServerSession.Event) {
+        for action in self.session.handle(event) {
+            switch action {
+            case .reply(let reply): reply.append(to: &self.output)
+            case .ask(let question): self.decide(question)
+            case .beginContent:
+                self.content = []
+                self.scanner = HeaderScanner()
+            case .store(let envelope):
+                self.stored.append((envelope, String(decoding: self.content, as: UTF8.self)))
+                self.handle(.stored(.success(QueueID(value: UInt64(self.stored.count)))))
+            case .dropContent:
+                self.input.dropContent()
+                self.content = []
+            case .delay: self.handle(.delayElapsed)
+            case .close: self.isClosed = true
+            }
+        }
+    }
+
+    private func withFault(_ event: ServerSession.Event) -> ServerSession.Event {
+        if case .contentEnded(nil) = event, self.scanner.receivedCount > self.limits.hops {
+            return .contentEnded(.tooManyHops)
+        }
+        return event
+    }
+
+    private mutating func decide(_ question: ServerSession.Question) {
+        var verdict = ServerSession.Decision.Verdict.accept()
+        if case .recipient(let path, _) = question.subject {
+            switch self.policy.verdict(on: path, from: .v4(0x7F00_0001)) {
+            case .accept(let mailbox): verdict = .accept(mailbox)
+            case .relayDenied: verdict = .refuse(Reply(554, .init(7, 1), "Relay access denied"))
+            case .unknownRecipient:
+                verdict = .refuse(
+                    Reply(550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table"))
+            }
+        }
+        self.handle(.decided(ServerSession.Decision(question: question.number, verdict: verdict)))
+    }
+}
