@@ -64,6 +64,7 @@ let package = Package(
 
         tests("MailTests", ["Mail"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
+        tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.

@@ -84,11 +84,13 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
     }
 
     package func append(_ piece: ContentPiece, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
+        self.take(bytes: piece.bytes.count)
         self.submit(AppendJob(piece, completion: completion))
     }
 
     package func store(_ message: NewMessage, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
         self.incoming.subtract(1, ordering: .relaxed)
+        self.take(bytes: message.tail.count)
         self.submit(StoreJob(message, completion: completion))
     }
 
@@ -130,6 +132,12 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         }
         guard isOld else { return room >= bytes }
         return self.refreshRoom() >= bytes
+    }
+
+    /// Reckons with what is about to be written until it is looked again.
+    private func take(bytes: Int) {
+        // A message has some pages besides its content.
+        self.shared.withLock { $0.room -= bytes + 8192 }
     }
 
     /// Looks how much may be written: free pages of the file, and as much as file system and map let it grow.
