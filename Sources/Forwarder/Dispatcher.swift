@@ -293,8 +293,12 @@ extension Dispatcher {
             self.destinations[place].recover()
             actions.append(.record(.destinationUp(self.destinations[place].key)))
         }
-        if case .opening(let job?) = old.state { return self.start(job, on: connection, place, &actions) }
-        if case .leaving = old.state { return }
+        switch old.state {
+        case .opening(let job?): return self.start(job, on: connection, place, &actions)
+        // It has been given the next recipients already, or is to go.
+        case .busy, .leaving: return
+        case .opening(nil), .finished, .idle: break
+        }
         let isUsedUp = old.deliveries >= self.options.deliveriesPerConnection
         let isTooMany = self.destinations[place].open > max(1, Int(self.destinations[place].window.rounded(.up)))
         if isUsedUp || isTooMany || self.isStopped || self.destinations[place].lanes.isEmpty {

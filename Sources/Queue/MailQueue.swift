@@ -133,6 +133,12 @@ package struct LaneSummary: Sendable, Equatable {
     package let name: String
     package let count: Int
     package let firstDue: Timestamp
+
+    package init(name: String, count: Int, firstDue: Timestamp) {
+        self.name = name
+        self.count = count
+        self.firstDue = firstDue
+    }
 }
 
 package struct DueMessages: Sendable {
@@ -141,6 +147,8 @@ package struct DueMessages: Sendable {
     package var hasMore = false
     /// When the first of those that are not due yet will be; nil if there is none or it was not reached.
     package var nextDue: Timestamp?
+
+    package init() {}
 }
 
 /// Some messages in the order of their arrival. Those that cannot be read are left out; `fsck` shows them.

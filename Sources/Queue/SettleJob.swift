@@ -69,7 +69,7 @@ extension QueuedMessage {
 
 extension Progress {
     /// With the results of an attempt. Recipients that are done with already stay as they are.
-    func settled(_ settlement: Settlement) -> Progress {
+    package func settled(_ settlement: Settlement) -> Progress {
         var progress = self
         for result in settlement.results where progress.recipients.indices.contains(result.recipient) {
             var state = progress.recipients[result.recipient]
