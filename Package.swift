@@ -71,5 +71,6 @@ let package = Package(
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
+        tests("PeerTests", ["Harness", "postern"]),
     ]
 )

@@ -120,7 +120,7 @@ package struct OwnIdentity: Sendable {
     }
 
     /// Whether a connection there would end in our own listener.
-    func listens(at address: IPAddress, port: Int) -> Bool {
+    package func listens(at address: IPAddress, port: Int) -> Bool {
         self.listeners.contains { listener in
             listener.port == port
                 && (listener.address == address

@@ -13,8 +13,11 @@ package final class SMTPSink: Sendable {
     /// - Parameters:
     ///   - keepsMessages: whether ``messages()`` has what it took. Counting alone is faster.
     ///   - options: such as `-f RCPT` (a permanent error), `-q DATA` (disconnect) or `-w 1` (delay).
-    package init(host: String = "127.0.0.1", keepsMessages: Bool = false, options: [String] = []) throws {
-        self.address = try .free(host)
+    ///   - port: a free one if it is nil.
+    package init(
+        host: String = "127.0.0.1", port: Int? = nil, keepsMessages: Bool = false, options: [String] = []
+    ) throws {
+        self.address = try port.map { Endpoint(host, $0) } ?? .free(host)
         self.folder = try TemporaryFolder()
         let dumps = try self.folder.make(folder: "dumps", user: geteuid() == 0 ? Self.nobody : nil)
         var program = try PeerPackage.postfix.program(

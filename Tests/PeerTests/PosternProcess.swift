@@ -1,0 +1,150 @@
+import Foundation
+import Harness
+import Testing
+
+/// The real daemon, in a folder of its own, with its commands.
+final class PosternProcess: Sendable {
+    let folder: TemporaryFolder
+    let address: Endpoint
+    private let configuration: String
+    private let environment: [String: String]
+    private let wrapper: [String]
+    private let process: Box
+
+    /// The process that runs now.
+    private final class Box: @unchecked Sendable {
+        private let lock = NSLock()
+        private var current: Subprocess?
+
+        var value: Subprocess? {
+            get { self.lock.withLock { self.current } }
+            set { self.lock.withLock { self.current = newValue } }
+        }
+    }
+
+    /// The program that was built with these tests.
+    static let program: String = {
+        let bundle =
+            Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath ?? CommandLine.arguments[0]
+        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("postern").path
+    }()
+
+    /// - Parameters:
+    ///   - primary: where mail for `example.test` goes; nil to a port where nothing listens.
+    ///   - more: lines added to the configuration; a key given there must not be one of the usual ones.
+    ///   - wrapper: a command in front of the program, such as one that gives it a small disk.
+    init(
+        primary: Endpoint? = nil, transport: String? = nil, recipients: String = "@example.test ok\n",
+        networks: String = "[]",
+        limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
+        more: String = "",
+        wrapper: [String] = [], starts: Bool = true
+    ) throws {
+        self.folder = try TemporaryFolder()
+        self.address = try .free()
+        self.environment = [:]
+        self.wrapper = wrapper
+        let target = try primary ?? .free()
+        try self.folder.make(folder: "rules")
+        _ = try self.folder.write("rules/transport", transport ?? "example.test smtp:[\(target.host)]:\(target.port)\n")
+        _ = try self.folder.write("rules/relay_recipients", recipients)
+        self.configuration = try self.folder.write(
+            "postern.yaml",
+            """
+            hostname: mx2.example.test
+            listen: ["\(self.address)"]
+            state: \(self.folder.path("state"))
+            control: \(self.folder.path("control"))
+            rules: \(self.folder.path("rules"))
+            resolver: {forwarders: ["127.0.0.1:9"], timeout: 1s}
+            relay_networks: \(networks)
+            relay_domains: [example.test]
+            relay_recipients: texthash:relay_recipients
+            transport: texthash:transport
+            limits: \(limits)
+            queue: \(queue)
+            shutdown_grace: 5s
+            \(more)
+
+            """)
+        self.process = Box()
+        if starts { try self.start() }
+    }
+
+    deinit { self.process.value?.kill() }
+
+    var processID: Int32 { self.process.value?.processID ?? 0 }
+
+    /// What the daemon has written since its last start.
+    var log: String { self.process.value?.output ?? "" }
+
+    func start(listeners: [Int32] = []) throws {
+        let arguments = ["run", "--config", self.configuration]
+        var program =
+            self.wrapper.isEmpty
+            ? Program(Self.program, arguments)
+            : Program(self.wrapper[0], Array(self.wrapper.dropFirst()) + [Self.program] + arguments)
+        program.listeners = listeners
+        let process = try Subprocess(program)
+        self.process.value = process
+        _ = try process.waitForOutput("message=ready", within: .seconds(60))
+    }
+
+    /// SIGKILL, as a power failure would be for this process.
+    func kill() { self.process.value?.kill() }
+
+    func signal(_ number: Int32) { self.process.value?.signal(number) }
+
+    func waitForEnd(within limit: Duration = .seconds(30)) throws -> Ending {
+        try #require(self.process.value).wait(within: limit)
+    }
+
+    @discardableResult
+    func stop() throws -> Ending {
+        self.signal(SIGTERM)
+        return try self.waitForEnd()
+    }
+
+    /// Runs a command with the daemon's configuration.
+    @discardableResult
+    func command(_ arguments: String..., input: String = "") throws -> Finished {
+        var program = Program(Self.program, arguments + ["--config", self.configuration])
+        program.input = Array(input.utf8)
+        program.output = .unnamed
+        program.errors = .unnamed
+        return try program.run()
+    }
+
+    func json(_ arguments: String...) throws -> [String: Any] {
+        var program = Program(Self.program, arguments + ["--json", "--config", self.configuration])
+        program.errors = .unnamed
+        let output = try program.runOrThrow().output
+        return try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+    }
+
+    /// Messages in the queue.
+    func queued() throws -> Int {
+        let queue = try self.json("status")["queue"] as? [String: Any]
+        return try #require(queue?["messages"] as? Int)
+    }
+
+    func waitUntilEmpty(within limit: Duration = .seconds(60)) throws {
+        try eventually("the queue is empty", within: limit) { try self.queued() == 0 }
+    }
+
+    /// Sends a message as a client does and returns the last reply.
+    @discardableResult
+    func send(
+        from sender: String = "s@client.example", to recipients: [String] = ["user@example.test"],
+        _ content: String = "Subject: x\r\n\r\nbody\r\n"
+    ) throws -> SMTPClient.Reply {
+        let client = try SMTPClient(self.address)
+        _ = try client.reply()
+        try client.command("EHLO client.example")
+        return try client.sendMessage(from: sender, to: recipients, Array(content.utf8))
+    }
+
+    func rewrite(_ name: String, _ text: String) throws { _ = try self.folder.write(name, text) }
+
+    func file(_ name: String) -> String { self.folder.text(name) }
+}
