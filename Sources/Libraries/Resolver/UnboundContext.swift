@@ -1,5 +1,6 @@
 internal import CUnbound
 internal import Glibc
+internal import Synchronization
 
 /// libunbound, set up. It belongs to the thread that turns its event base, from the first question on.
 final class UnboundContext {
@@ -13,13 +14,16 @@ final class UnboundContext {
         }
         self.context = context
         self.base = base
-        try self.setUp(options)
+        try Self.settingUp.withLock { _ throws(ResolverError) in try self.setUp(options) }
     }
 
     /// Completes what is under way with a failure, and frees everything.
     deinit { ub_ctx_delete(self.context) }
 
     // MARK: - Options
+
+    /// One at a time: what is wrong is read from a log that all contexts of the process share.
+    private static let settingUp = Mutex(())
 
     private func setUp(_ options: ResolverOptions) throws(ResolverError) {
         let log = SetupLog(self.context)
