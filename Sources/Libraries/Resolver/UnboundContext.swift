@@ -67,6 +67,8 @@ final class UnboundContext {
             // Sockets at once. With the library's 16 and 2, a few questions without an answer block all others.
             ("outgoing-range", "1024"),
             ("outgoing-num-tcp", "32"),
+            // By default questions leave from all ports, and take those where other services are about to listen.
+            ("outgoing-port-avoid", "1024-32767"),
             ("infra-keep-probing", "yes"),
             // What nobody asked for would only have to be parsed.
             ("minimal-responses", "yes"),
