@@ -71,5 +71,7 @@ let package = Package(
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
+        // Names from zone files, for the tests of every target that asks a NameService.
+        target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
     ]
 )
