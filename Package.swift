@@ -73,5 +73,6 @@ let package = Package(
         tests("HarnessTests", ["Harness"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
+        tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
     ]
 )
