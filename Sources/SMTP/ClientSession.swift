@@ -106,7 +106,9 @@ extension ClientSession {
 
     private mutating func hello(isExtended: Bool, _ delivery: Delivery?) -> [Action] {
         self.state = .hello(isExtended: isExtended, delivery)
-        return [.expect(.hello), .send(Array("\(isExtended ? "EHLO" : "HELO") \(self.hostname)\r\n".utf8))]
+        // Behind XCLIENT it is the client that greets: the server's rules are to see its name, not ours.
+        let name = self.presented?.helo ?? self.hostname
+        return [.expect(.hello), .send(Array("\(isExtended ? "EHLO" : "HELO") \(name)\r\n".utf8))]
     }
 
     private mutating func answeredHello(_ reply: Reply, _ isExtended: Bool, _ delivery: Delivery?) -> [Action] {

@@ -162,7 +162,6 @@ import Testing
             try postern.waitUntilEmpty()
         }
         let messages = try primary.maildir.wait(for: 2)
-        print(messages.map(\.text), primary.log)
         #expect(messages.contains { $0.text.contains("from xclient.client.example (unknown [127.0.0.77])") })
         try eventually("Postfix logs the forwarded client") { primary.log.contains("orig_client=unknown[127.0.0.77]") }
     }

@@ -228,7 +228,7 @@ struct ClientSessionTests {
         #expect(
             self.sent(session.handle(.deliver(try self.delivery()))) == "XCLIENT ADDR=192.0.2.1 HELO=client.example\r\n"
         )
-        #expect(self.sent(session.handle(.reply(Reply(220, nil, "again")))) == "EHLO us.example\r\n")
+        #expect(self.sent(session.handle(.reply(Reply(220, nil, "again")))) == "EHLO client.example\r\n")
         #expect(self.sent(session.handle(.reply(hello))).hasPrefix("MAIL FROM"))
         for reply in [Reply(250, nil, "Ok"), Reply(250, nil, "Ok"), Reply(354, nil, "Go")] {
             _ = session.handle(.reply(reply))

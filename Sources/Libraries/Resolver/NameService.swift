@@ -1,5 +1,5 @@
 package import NIOCore
-import Synchronization
+internal import Synchronization
 
 /// Answers questions about names.
 package protocol NameService: Sendable {

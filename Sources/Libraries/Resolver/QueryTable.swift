@@ -1,5 +1,5 @@
 internal import NIOCore
-import Synchronization
+internal import Synchronization
 
 /// The book of queries behind its lock: what the asking loops and the resolver's thread share.
 final class QueryTable: Sendable {

@@ -14,9 +14,10 @@ package struct ResolverOptions: Sendable {
     }
 
     package var upstream = Upstream.system()
-    /// A file with DNSKEY or DS records that is not changed by us; nil: everything is insecure.
+    /// A file with DNSKEY or DS records, which is only read; nil: everything is insecure. Forwarders must pass the
+    /// records of DNSSEC on, or all that is signed becomes bogus.
     package var trustAnchorFile: String?
-    /// How long a query may take. libunbound alone would take up to 28 seconds for a server that is dead.
+    /// How long a query may take. libunbound alone takes up to 28 seconds for a server that is dead.
     package var timeout = Duration.seconds(10)
     /// Different questions under way at once; one more fails with ``DNSFailure/tooManyQueries``.
     package var maximumQueries = 4096

@@ -1,5 +1,6 @@
 internal import CUnbound
 internal import Glibc
+internal import Synchronization
 
 /// libunbound, set up. It belongs to the thread that turns its event base, from the first question on.
 final class UnboundContext {
@@ -13,13 +14,16 @@ final class UnboundContext {
         }
         self.context = context
         self.base = base
-        try self.setUp(options)
+        try Self.settingUp.withLock { _ throws(ResolverError) in try self.setUp(options) }
     }
 
     /// Completes what is under way with a failure, and frees everything.
     deinit { ub_ctx_delete(self.context) }
 
     // MARK: - Options
+
+    /// One at a time: what is wrong is read from a log that all contexts of the process share.
+    private static let settingUp = Mutex(())
 
     private func setUp(_ options: ResolverOptions) throws(ResolverError) {
         let log = SetupLog(self.context)
@@ -50,23 +54,32 @@ final class UnboundContext {
         }
     }
 
+    /// What differs from libunbound's defaults.
+    ///
+    /// Its retries stay as they are, 5 within 8 seconds or more. With fewer, or with a lower `infra-cache-max-rtt`,
+    /// a name that takes a forwarder two seconds fails, and some names that it cannot resolve make it look dead.
+    /// A query that takes too long is given up by us.
     private static func settings(_ options: ResolverOptions) -> [(name: String, value: String)] {
-        [
+        let common = [
             ("msg-cache-size", "\(options.messageCacheBytes)"),
             ("rrset-cache-size", "\(options.recordCacheBytes)"),
             ("num-queries-per-thread", "\(options.maximumQueries)"),
-            // Sockets open at once. The library's 16 and 2 let a few servers that do not answer block all questions.
-            ("outgoing-range", "512"),
+            // Sockets at once. With the library's 16 and 2, a few questions without an answer block all others.
+            ("outgoing-range", "1024"),
             ("outgoing-num-tcp", "32"),
-            // A dead server is given up after 3 seconds, not 28, and asked again as soon as it lives.
-            ("outbound-msg-retry", "2"),
-            ("infra-cache-max-rtt", "2000"),
-            ("unknown-server-time-limit", "200"),
+            // By default questions leave from all ports, and take those where other services are about to listen.
+            ("outgoing-port-avoid", "1024-32767"),
             ("infra-keep-probing", "yes"),
             // What nobody asked for would only have to be parsed.
             ("minimal-responses", "yes"),
-            // A forwarder knows these zones better than the empty ones of RFC 6303.
-            ("unblock-lan-zones", options.upstream.isForwarding ? "yes" : "no"),
+        ]
+        guard options.upstream.isForwarding else { return common }
+        return common + [
+            // Seconds for which it is remembered how slow a forwarder was. In the 15 minutes of the default, each
+            // name it cannot resolve doubles the time until a lost question is repeated, until it is not asked at all.
+            ("infra-host-ttl", "1"),
+            // A forwarder may have the reverse zones of private addresses, which would be empty by RFC 6303.
+            ("unblock-lan-zones", "yes"),
         ]
     }
 

@@ -1,6 +1,6 @@
 internal import Glibc
 package import NIOCore
-import Synchronization
+internal import Synchronization
 
 /// Names through libunbound, which validates, on a thread of its own.
 ///

@@ -1,6 +1,6 @@
 internal import CUnbound
 internal import Glibc
-import Synchronization
+internal import Synchronization
 
 /// The thread that libunbound lives on.
 ///
