@@ -161,6 +161,15 @@ extension ClientSession {
 
     private mutating func deliver(_ delivery: Delivery) -> [Action] {
         guard case .idle = self.state else { return [] }
+        if self.presented != nil, delivery.client == nil {
+            // A notice of ours must not go out in the name of a client; what XCLIENT said cannot be taken back.
+            let reply = Reply(421, .init(0, 0), "session speaks for a client")
+            let outcome = Outcome(
+                replies: delivery.envelope.recipients.map { _ in reply }, passedNoticeRequests: false,
+                standing: .brokenEarly)
+            self.state = .closed
+            return [.finished(outcome), .send(Array("QUIT\r\n".utf8)), .close]
+        }
         if self.permissions.xclient, !self.extensions.xclient.isEmpty, let client = delivery.client,
             client != self.presented
         {

@@ -77,7 +77,6 @@ import Testing
         try client.command("RCPT TO:<b@example.test> NOTIFY=NEVER")
         try client.command("DATA")
         #expect(try client.command("Subject: x\r\n\r\nbody\r\n.").code == 250)
-        print(postern.log)
         let report = try self.report(try senders.maildir.wait(for: 1)[0])
         let fields = try #require(report["fields"] as? [[String: String]])
         #expect(fields.count == 2)

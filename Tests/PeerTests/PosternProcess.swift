@@ -7,7 +7,6 @@ final class PosternProcess: Sendable {
     let folder: TemporaryFolder
     let address: Endpoint
     private let configuration: String
-    private let environment: [String: String]
     private let wrapper: [String]
     private let process: Box
 
@@ -32,18 +31,22 @@ final class PosternProcess: Sendable {
     /// - Parameters:
     ///   - primary: where mail for `example.test` goes; nil to a port where nothing listens.
     ///   - more: lines added to the configuration; a key given there must not be one of the usual ones.
-    ///   - wrapper: a command in front of the program, such as one that gives it a small disk.
+    ///   - smallDisk: the size of a file system for the queue, in a mount namespace of the daemon's own.
     init(
         primary: Endpoint? = nil, transport: String? = nil, recipients: String = "@example.test ok\n",
         networks: String = "[]",
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
-        wrapper: [String] = [], starts: Bool = true
+        smallDisk: String? = nil, starts: Bool = true
     ) throws {
         self.folder = try TemporaryFolder()
         self.address = try .free()
-        self.environment = [:]
-        self.wrapper = wrapper
+        let state = self.folder.path("state")
+        self.wrapper =
+            smallDisk.map { size in
+                let mount = "mkdir -p \(state) && mount -t tmpfs -o size=\(size) none \(state) && exec \"$@\""
+                return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", mount, "sh"]
+            } ?? []
         let target = try primary ?? .free()
         try self.folder.make(folder: "rules")
         _ = try self.folder.write("rules/transport", transport ?? "example.test smtp:[\(target.host)]:\(target.port)\n")

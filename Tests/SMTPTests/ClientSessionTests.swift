@@ -235,7 +235,13 @@ struct ClientSessionTests {
         }
         _ = session.handle(.contentSent)
         #expect(session.handle(.reply(Reply(250, nil, "Ok"))).last == .ready)
-        #expect(self.sent(session.handle(.deliver(try self.delivery()))).hasPrefix("MAIL FROM"))
+        let same = try self.delivery()
+        let ours = ClientSession.Delivery(
+            envelope: same.envelope, contentBytes: 1, needsSMTPUTF8: false, client: nil, id: same.id)
+        var other = session
+        #expect(self.sent(session.handle(.deliver(same))).hasPrefix("MAIL FROM"))
+        // What is ours does not go out in the client's name.
+        #expect(self.outcome(other.handle(.deliver(ours)))?.standing == .brokenEarly)
     }
 
     @Test func `an idle session that the server closes is just closed`() {
