@@ -156,7 +156,7 @@ struct ControlCommands: Sendable {
 
     private func alarms(_ statistics: QueueStatistics, _ destinations: [DestinationStatus]) -> [String] {
         var alarms: [String] = []
-        if !self.queue.hasRoom(forBytes: 0) { alarms.append("the queue is full: new mail is refused with 452") }
+        if let alarm = self.roomAlarm(statistics) { alarms.append(alarm) }
         if statistics.damaged > 0 {
             alarms.append("\(statistics.damaged) damaged messages were set aside: postern queue fsck")
         }
@@ -165,6 +165,20 @@ struct ControlCommands: Sendable {
         }
         return alarms + self.generations.current.warnings.map(\.description)
     }
+
+    /// Refusals with 452 begin with the largest messages; the warning comes before the first of them.
+    private func roomAlarm(_ statistics: QueueStatistics) -> String? {
+        let configuration = self.generations.current.configuration
+        let largest = configuration.limits.messageSize.bytes
+        let room = statistics.roomBytes
+        if room <= 0 { return "the queue is full: new mail is refused with 452" }
+        if room < largest { return "the queue is nearly full: messages above \(room) octets are refused with 452" }
+        let early = max(Self.earlyWarningMessages * largest, configuration.queue.reserve.bytes)
+        return room < early ? "the queue fills up: \(room) octets more, then mail is refused with 452" : nil
+    }
+
+    /// For how many messages of the largest size there is room when the warning comes.
+    private static let earlyWarningMessages = 4
 
     // MARK: Changing
 
@@ -248,7 +262,8 @@ extension StatusReport.Queue {
         self.init(
             messages: statistics.messages, damaged: statistics.damaged, receiving: statistics.receiving,
             usedBytes: statistics.fileBytes - statistics.freeBytes, fileBytes: statistics.fileBytes,
-            maximumBytes: statistics.mapBytes, diskFreeBytes: statistics.diskFreeBytes, commits: statistics.commits)
+            maximumBytes: statistics.mapBytes, diskFreeBytes: statistics.diskFreeBytes,
+            roomBytes: statistics.roomBytes, commits: statistics.commits)
     }
 }
 

@@ -101,6 +101,7 @@ package struct StatusReport: Codable, Sendable {
         package var fileBytes: Int
         package var maximumBytes: Int
         package var diskFreeBytes: Int
+        package var roomBytes: Int
         package var commits: Int
     }
 

@@ -165,6 +165,7 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
                 size.usedBytes, size.freeBytes, size.mapBytes
             )
             statistics.diskFreeBytes = self.diskFreeBytes()
+            statistics.roomBytes = self.refreshRoom()
             statistics.commits = self.shared.withLock { $0.commits }
             try self.environment.read { transaction throws(LMDBError) in
                 statistics.messages = try transaction.count(of: self.tables.messages)

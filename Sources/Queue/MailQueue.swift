@@ -211,6 +211,8 @@ package struct QueueStatistics: Sendable {
     package var freeBytes = 0
     package var mapBytes = 0
     package var diskFreeBytes = 0
+    /// Octets of content that may still be accepted; 0 or less when even the reserve is used.
+    package var roomBytes = 0
     /// Since the start.
     package var commits = 0
 }

@@ -10,6 +10,9 @@ package struct QueueOptions: Options, OptionValue {
 
     package init() {}
 
+    /// LMDB copies a page before it changes it, so even a deletion takes room.
+    private static let leastReserveBytes = 1 << 20
+
     package static let summary = "What is kept, and for how long."
 
     package static let fields: [OptionField<Self>] = [
@@ -26,6 +29,9 @@ package struct QueueOptions: Options, OptionValue {
 
     package func validate() throws(OptionProblem) {
         guard self.maximumSize > self.reserve else { throw OptionProblem("maximum_size is not larger than reserve") }
+        guard self.reserve.bytes >= Self.leastReserveBytes else {
+            throw OptionProblem("reserve is below 1MiB: a full queue needs some room to get rid of messages")
+        }
     }
 }
 
