@@ -1,0 +1,87 @@
+#!/bin/sh
+# Measures the release build against Debian's Postfix in the same run: README.md explains the figures.
+#
+#   run.sh               every figure of the README, about an hour
+#   run.sh NAME...       some of them: small one reuse medium large down
+#   run.sh -- ARGUMENTS  arguments of relaybench.py as they are
+#
+# The Postfix is the one that Tests/peers.sh unpacked. It runs in a mount namespace where its files lie over /usr and
+# its accounts over /etc; the machine itself is not changed. Needs root.
+#
+# STATE: the folder on the disk to measure, for both queues (/var/tmp). REPEAT: runs of each figure (3).
+set -eu
+cd "$(dirname "$0")/../.."
+root=$PWD
+[ "$(id -u)" -eq 0 ] || { echo "run.sh: needs root: the peer changes users" >&2; exit 1; }
+
+if [ -z "${POSTERN_BENCH:-}" ]; then
+    Tests/peers.sh
+    folder=$(mktemp -d "${STATE:-/var/tmp}/postern-bench.XXXXXX")
+    trap 'rm -rf "$folder"' EXIT
+    POSTERN_BENCH=$folder unshare --mount --fork --kill-child "$0" "$@"
+    exit
+fi
+
+# In the namespace.
+folder=$POSTERN_BENCH
+mkdir "$folder/etc"
+{ cat /etc/passwd; echo "postfix:x:65101:65101::/:/bin/false"; } >"$folder/etc/passwd"
+{ cat /etc/group; echo "postfix:x:65101:"; echo "postdrop:x:65102:"; } >"$folder/etc/group"
+peer=$root/.build/peers/postfix
+mount -t overlay -o "lowerdir=$folder/etc:$peer/etc:/etc" bench /etc
+mount -t overlay -o "lowerdir=$peer/usr:/usr" bench /usr
+
+cat >"$folder/postern.yaml" <<YAML
+hostname: mx2.bench.test
+listen: ["127.0.0.1:2525"]
+state: $folder/state
+control: $folder/control
+rules: $folder
+relay_domains: [bench.test]
+relay_recipients: texthash:recipients
+transport: texthash:transport
+limits: {connections_per_client: 0, message_size: 60MB}
+YAML
+echo "bench.test smtp:[127.0.0.1]:2526" >"$folder/transport"
+echo "user1@bench.test OK" >"$folder/recipients"
+
+# Each figure begins with an empty queue and a new process.
+measure() {
+    "$root/.build/release/postern" run --config "$folder/postern.yaml" 2>"$folder/log" &
+    relay=$!
+    until grep -q message=ready "$folder/log"; do
+        kill -0 $relay || { cat "$folder/log" >&2; exit 1; }
+        sleep 0.1
+    done
+    status=0
+    python3 "$root/Tests/bench/relaybench.py" --target 127.0.0.1:2525 --pid $relay --name postern \
+        --state "${STATE:-/var/tmp}" --repeat "${REPEAT:-3}" "$@" || status=$?
+    kill $relay
+    wait $relay || status=$?
+    rm -rf "$folder/state"
+    return $status
+}
+
+figure() {
+    printf '\n### %s\n\n' "$1"
+    case $1 in
+    small) measure --peer postfix --sizes 1k,10k --sessions 10,100 --messages 4000 ;;
+    one) measure --peer postfix --sizes 1k --sessions 1 --messages 2000 ;;
+    reuse) measure --peer postfix --sizes 1k,10k --sessions 10,100 --messages 4000 --reuse ;;
+    medium) measure --peer postfix --sizes 100k --sessions 100 --messages 4000 ;;
+    large) measure --peer postfix --sizes 5m --sessions 100 --messages 400 ;;
+    down)
+        measure --peer postfix --sizes 1k --sessions 100 --messages 20000 --down --patience 300 \
+            --flush "$root/.build/release/postern queue flush --config $folder/postern.yaml"
+        ;;
+    *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
+    esac
+}
+
+if [ "${1:-}" = -- ]; then
+    shift
+    measure "$@"
+else
+    [ $# -gt 0 ] || set -- small one reuse medium large down
+    for name in "$@"; do figure "$name"; done
+fi
