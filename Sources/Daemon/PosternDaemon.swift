@@ -62,7 +62,7 @@ package struct PosternDaemon {
     }
 
     private func run(_ queue: LMDBQueue, _ events: EventSink, _ logger: Logger) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: Self.loopCount)
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
         let resolver = try UnboundResolver(self.resolver)
@@ -156,6 +156,10 @@ package struct PosternDaemon {
             }
         }
     }
+
+    /// The queue's writer, the log and the pool want a processor as well. With two processors a second loop only added
+    /// hops between threads: 15 % more processor time for a message, and not one message more in a second.
+    private static var loopCount: Int { max(1, System.coreCount / 2) }
 
     private static func interfaces() -> [IPAddress] {
         ((try? System.enumerateDevices()) ?? []).compactMap { device in

@@ -225,8 +225,11 @@ extension LMDBQueue {
                 shared.commits += 1
                 return shared.observers
             }
+            // Clients first, they wait for their 250. What else was written ends after its changes are known: a lease
+            // that ends before would let the message go twice.
+            for job in jobs where job.isAwaited { job.finished(.success(())) }
             if !changes.isEmpty { for observer in observers { observer(changes) } }
-            for job in jobs { job.finished(.success(())) }
+            for job in jobs where !job.isAwaited { job.finished(.success(())) }
         } catch {
             guard jobs.count > 1 else {
                 // Whatever is full now was not when we looked.

@@ -8,6 +8,8 @@ import Mail
 class WriteJob: @unchecked Sendable {
     /// How long it may wait for company.
     var delay: Duration { .zero }
+    /// Whether a client waits for it.
+    var isAwaited: Bool { false }
     /// About how much it writes, in octets.
     var bytes: Int { 0 }
 
@@ -55,6 +57,8 @@ final class StoreJob: WriteJob, @unchecked Sendable {
         self.record = message.message.encoded()
         self.completion = completion
     }
+
+    override var isAwaited: Bool { true }
 
     override var bytes: Int { self.message.tail.count + self.record.count }
 
