@@ -37,7 +37,7 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
     private static let roomInterval = Duration.seconds(1)
     /// How long a commit waits for messages whose content is coming in already. What one waits is little beside
     /// what a commit takes, and the more share it the less each pays.
-    private static let companyDelay = Duration.microseconds(1500)
+    private static let companyDelay = Duration.microseconds(2000)
     private static let companyLimit = 64
 
     /// Opens the queue in a folder, and finishes what a crash left unfinished.
