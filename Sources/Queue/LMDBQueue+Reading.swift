@@ -2,6 +2,9 @@ import LMDB
 package import Mail
 
 extension LMDBQueue {
+    /// Entries of the schedule in a page, at least.
+    private static let entriesPerPage = 32
+
     package func lanes() throws(QueueError) -> [LaneSummary] {
         var lanes: [String: (count: Int, firstDue: Timestamp)] = [:]
         var name = ""
@@ -12,6 +15,7 @@ extension LMDBQueue {
                 // A million entries pass here: only the first of a lane is taken apart.
                 if !prefix.isEmpty, bytes.count == prefix.count + 16, bytes.starts(with: prefix) {
                     current.count += 1
+                    if current.count % Self.entriesPerPage == 0 { self.noteTouched(bytes: Self.pageBytes) }
                     return .next
                 }
                 if current.count > 0 { lanes[name] = current }
@@ -21,6 +25,7 @@ extension LMDBQueue {
             }
         }
         if current.count > 0 { lanes[name] = current }
+        self.environment.releaseMappedPages()
         return lanes.map { LaneSummary(name: $0.key, count: $0.value.count, firstDue: $0.value.firstDue) }
     }
 
@@ -49,6 +54,7 @@ extension LMDBQueue {
                 return .next
             }
         }
+        self.noteTouched(bytes: result.messages.count * Self.pageBytes)
         for (id, reason, key) in unreadable {
             self.submit(SetAsideJob(id, reason: reason, laneKey: key, events: self.events))
         }
@@ -85,7 +91,7 @@ extension LMDBQueue {
                 return .next
             }
         }
-        self.noteRead(bytes: seen * 512)
+        self.noteTouched(bytes: seen * Self.pageBytes)
         return page
     }
 
@@ -108,7 +114,7 @@ extension LMDBQueue {
                 return .next
             }
         }
-        self.noteRead(bytes: bytes.count)
+        self.noteTouched(bytes: bytes.count)
         return bytes
     }
 

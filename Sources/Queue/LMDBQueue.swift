@@ -27,13 +27,16 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         /// Octets that may still be accepted, reserve deducted, when it was last looked.
         var room = 0
         var roomChecked: Timestamp?
-        var readBytes = 0
+        var touchedBytes = 0
     }
 
     /// Octets in one commit. LMDB holds them in memory until then.
     private static let commitBytes = 8 << 20
-    /// Octets read through the map after which its pages are given back.
-    private static let mappedBytes = 32 << 20
+    /// Octets touched through the map after which its pages are given back.
+    private static let mappedBytes = 64 << 20
+    /// What a record that is read or written may have mapped: with a page the system maps those around it that it
+    /// has in its cache, 64 KiB in all.
+    static let pageBytes = 64 << 10
     private static let roomInterval = Duration.seconds(1)
     /// How long a commit waits for messages whose content is coming in already. What one waits is little beside
     /// what a commit takes, and the more share it the less each pays.
@@ -178,12 +181,12 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         }
     }
 
-    /// Counts what has been read, and gives the mapped pages back from time to time.
-    func noteRead(bytes: Int) {
+    /// Counts what has been read or written, and gives the mapped pages back from time to time.
+    func noteTouched(bytes: Int) {
         let isMuch = self.shared.withLock { shared in
-            shared.readBytes += bytes
-            guard shared.readBytes >= Self.mappedBytes else { return false }
-            shared.readBytes = 0
+            shared.touchedBytes += bytes
+            guard shared.touchedBytes >= Self.mappedBytes else { return false }
+            shared.touchedBytes = 0
             return true
         }
         if isMuch { self.environment.releaseMappedPages() }
@@ -230,6 +233,7 @@ extension LMDBQueue {
             for job in jobs where job.isAwaited { job.finished(.success(())) }
             if !changes.isEmpty { for observer in observers { observer(changes) } }
             for job in jobs where !job.isAwaited { job.finished(.success(())) }
+            self.noteTouched(bytes: jobs.reduce(0) { $0 + $1.bytes + Self.pageBytes })
         } catch {
             guard jobs.count > 1 else {
                 // Whatever is full now was not when we looked.

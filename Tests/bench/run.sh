@@ -2,7 +2,7 @@
 # Measures the release build against Debian's Postfix in the same run: README.md explains the figures.
 #
 #   run.sh               every figure of the README, about an hour
-#   run.sh NAME...       some of them: small one reuse medium large down
+#   run.sh NAME...       some of them: small one reuse medium large down million
 #   run.sh -- ARGUMENTS  arguments of relaybench.py as they are
 #
 # The Postfix is the one that Tests/peers.sh unpacked. It runs in a mount namespace where its files lie over /usr and
@@ -74,6 +74,11 @@ figure() {
         measure --peer postfix --sizes 1k --sessions 100 --messages 20000 --down --patience 300 \
             --flush "$root/.build/release/postern queue flush --config $folder/postern.yaml"
         ;;
+    million)
+        python3 "$root/Tests/bench/million.py" --program "$root/.build/release/postern" \
+            --config "$folder/postern.yaml" --source /usr/sbin/smtp-source --log "$folder/log"
+        rm -rf "$folder/state"
+        ;;
     *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
     esac
 }
@@ -82,6 +87,6 @@ if [ "${1:-}" = -- ]; then
     shift
     measure "$@"
 else
-    [ $# -gt 0 ] || set -- small one reuse medium large down
+    [ $# -gt 0 ] || set -- small one reuse medium large down million
     for name in "$@"; do figure "$name"; done
 fi
