@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 /// Swift 6 language mode comes with the tools version.
@@ -33,6 +34,16 @@ func target(_ name: String, path: String? = nil, _ dependencies: [Target.Depende
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
+
+/// The libFuzzer program links only when everything is built with its instrumentation, so it is there only then.
+let fuzzer: [Target] =
+    ProcessInfo.processInfo.environment["POSTERN_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "fuzzer", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Driver",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
+    ]
 
 let package = Package(
     name: "postern",
@@ -74,6 +85,11 @@ let package = Package(
         tests("PeerTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
+        // Parsers and their properties: Tests/Fuzz/Corpus and mutants of it in every run, libFuzzer with `make fuzz`.
+        target(
+            "FuzzTargets", path: "Tests/Fuzz/Targets",
+            ["Mail", "SMTP", "Rules", "Queue", "Forwarder", "Daemon", "Resolver"]),
+        tests("FuzzTests", ["FuzzTargets"]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
-    ]
+    ] + fuzzer
 )
