@@ -64,6 +64,7 @@ let package = Package(
 
         tests("MailTests", ["Mail"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
+        tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests("ForwarderTests", ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "Harness", nioCore, nioPosix]),
         tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
