@@ -73,6 +73,7 @@ let package = Package(
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
         tests("PeerTests", ["Harness", "postern"]),
+        tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
