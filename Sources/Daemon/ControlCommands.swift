@@ -140,8 +140,8 @@ struct ControlCommands: Sendable {
     private func status() async throws -> StatusReport {
         let queue = self.queue
         let statistics = try await self.pool.runIfActive { try queue.statistics() }
-        let oldest = try await self.pool.runIfActive { try queue.lanes() }
-        let firstDue = Dictionary(oldest.map { ($0.name, $0.firstDue) }) { min($0, $1) }
+        let lanes = try await self.pool.runIfActive { try queue.lanes() }
+        let oldest = Dictionary(lanes.map { ($0.name, $0.oldest) }) { min($0, $1) }
         let destinations = try await self.forwarder.status()
         let now = self.clock.now()
         return StatusReport(
@@ -149,7 +149,7 @@ struct ControlCommands: Sendable {
             uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.server.sessionCount,
             queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
-                StatusReport.Destination(status, oldest: status.lanes.compactMap { firstDue[$0] }.min())
+                StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },
             alarms: self.alarms(statistics, destinations))
     }
