@@ -69,7 +69,20 @@ enum Output {
 
     /// Writes to standard output; ends quietly if nobody reads any more.
     static func write(_ bytes: [UInt8]) throws {
-        do { try FileHandle.standardOutput.write(contentsOf: bytes) } catch { throw CommandFailure(1) }
+        guard !Self.write(bytes, to: STDOUT_FILENO) else { return }
+        throw CommandFailure(1, errno == EPIPE ? nil : "standard output: \(String(cString: strerror(errno)))")
+    }
+
+    /// - Returns: whether all of it was written.
+    fileprivate static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
     }
 
     static func line(_ text: String) throws { try self.write(Array("\(text)\n".utf8)) }
@@ -89,13 +102,7 @@ struct OutputFile: ~Copyable {
     deinit { close(self.descriptor) }
 
     borrowing func write(_ bytes: [UInt8]) throws(CommandFailure) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(self.descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw Self.failure(self.path) }
-            rest = rest.dropFirst(count)
-        }
+        guard Output.write(bytes, to: self.descriptor) else { throw Self.failure(self.path) }
     }
 
     private static func failure(_ path: String) -> CommandFailure {
