@@ -74,6 +74,7 @@ let package = Package(
         tests("HarnessTests", ["Harness"]),
         tests("PeerTests", ["Harness", "postern"]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
+        tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),

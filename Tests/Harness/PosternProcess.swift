@@ -35,7 +35,8 @@ package final class PosternProcess: Sendable {
     ///   - more: lines added to the configuration; a key given there must not be one of the usual ones.
     ///   - smallDisk: the size of a file system for the queue, in a mount namespace of the daemon's own.
     package init(
-        primary: Endpoint? = nil, transport: String? = nil, recipients: String = "@example.test ok\n",
+        primary: Endpoint? = nil, transport: String? = nil, domains: String = "[example.test]",
+        recipients: String = "@example.test ok\n",
         networks: String = "[]",
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
@@ -63,7 +64,7 @@ package final class PosternProcess: Sendable {
             rules: \(self.folder.path("rules"))
             resolver: {forwarders: ["127.0.0.1:9"], timeout: 1s}
             relay_networks: \(networks)
-            relay_domains: [example.test]
+            relay_domains: \(domains)
             relay_recipients: texthash:relay_recipients
             transport: texthash:transport
             limits: \(limits)
@@ -114,9 +115,13 @@ package final class PosternProcess: Sendable {
     /// Runs a command with the daemon's configuration.
     @discardableResult
     package func command(_ arguments: String..., input: String = "") throws -> Finished {
+        try self.command(arguments, input: input)
+    }
+
+    @discardableResult
+    package func command(_ arguments: [String], input: String = "") throws -> Finished {
         var program = Program(Self.program, arguments + ["--config", self.configuration])
         program.input = Array(input.utf8)
-        program.output = .unnamed
         program.errors = .unnamed
         return try program.run()
     }
@@ -146,9 +151,9 @@ package final class PosternProcess: Sendable {
     @discardableResult
     package func send(
         from sender: String = "s@client.example", to recipients: [String] = ["user@example.test"],
-        _ content: String = "Subject: x\r\n\r\nbody\r\n"
+        _ content: String = "Subject: x\r\n\r\nbody\r\n", client source: String? = nil
     ) throws -> SMTPClient.Reply {
-        let client = try SMTPClient(self.address)
+        let client = try SMTPClient(self.address, from: source)
         _ = try client.reply()
         try client.command("EHLO client.example")
         return try client.sendMessage(from: sender, to: recipients, Array(content.utf8))
