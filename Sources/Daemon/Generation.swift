@@ -33,6 +33,7 @@ package struct Generation: Sendable {
         loader.checkRoutes(transport, configuration.transport)
         let recipients = loader.table(configuration.relayRecipients)
         let domains = loader.domains(configuration.relayDomains)
+        loader.checkReadable(configuration.resolver.trustAnchor)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
@@ -109,6 +110,11 @@ private struct TableLoader {
         case .list(let names): names
         case .table(let reference): self.table(reference)?.keys ?? []
         }
+    }
+
+    mutating func checkReadable(_ path: String?) {
+        guard let path else { return }
+        do { _ = try FileText.read(path) } catch { self.errors.append(error) }
     }
 
     mutating func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {

@@ -97,6 +97,16 @@ struct GenerationTests {
         #expect(self.errors() == ["postern.yaml:2:3: not UTF-8"])
     }
 
+    @Test func `a trust anchor that cannot be read is an error before it is needed`() throws {
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("none"))}")
+        #expect(self.errors() == ["none: cannot be read: No such file or directory"])
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("rules"))}")
+        #expect(self.errors() == ["rules: cannot be read: Is a directory"])
+        try self.folder.write("none", ". IN DS 20326 8 2 00\n")
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("none"))}")
+        #expect(self.errors() == [])
+    }
+
     @Test func `a byte order mark is no text`() throws {
         for name in ["postern.yaml", "rules/transport", "rules/recipients"] {
             try self.folder.write(name, bytes: [0xEF, 0xBB, 0xBF] + Array(self.folder.text(name).utf8))

@@ -116,6 +116,17 @@ struct LogTests {
         }
     }
 
+    @Test func `a line stays one, whatever it is given`() throws {
+        let said = "a\r\nb\0\u{1B}\t\""
+        let json = LogFormat(.json, clock: Self.clock).line(level: "info", message: said, [("key", said)])
+        #expect(try self.fields(String(decoding: json, as: UTF8.self))["key"] as? String == said)
+        let text = LogFormat(.text, clock: Self.clock).line(level: "info", message: said, [("key", said)])
+        let escaped = #""a\u000d\u000ab\u0000\u001b\u0009\"""#
+        #expect(
+            String(decoding: text, as: UTF8.self)
+                == "2027-01-15T08:00:00.123Z level=info message=\(escaped) key=\(escaped)\n")
+    }
+
     @Test func `lines are written in order, and all of them`() throws {
         let folder = try TemporaryFolder()
         let descriptor = open(folder.path("log"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
