@@ -224,9 +224,10 @@ struct Export: ParsableCommand {
     func run() throws {
         var request = ControlRequest(.list)
         request.filter = try self.which.filter()
+        let client = try self.source.connect()
         try FolderMaker.make(self.folder)
         var ids: [String] = []
-        try self.source.connect().require(request) { _, payload in
+        try client.require(request) { _, payload in
             let id = try ControlJSON.decode(QueueEntry.self, from: payload).id
             try OutputFile("\(self.folder)/\(id).json").write(payload)
             ids.append(id)

@@ -10,7 +10,7 @@ struct ServiceTests {
         ["status"], ["reload"], ["queue", "list"], ["queue", "show", "00000000001"],
         ["queue", "content", "00000000001"],
         ["queue", "hold", "00000000001"], ["queue", "delete", "--yes"], ["queue", "flush"], ["queue", "shape"],
-        ["queue", "export", "/nowhere"], ["queue", "backup", "/nowhere/x"],
+        ["queue", "export", "/dev/null/x"], ["queue", "backup", "/dev/null/x"],
     ])
     func `without the daemon the status is 3`(command: [String]) throws {
         let postern = try PosternProcess(starts: false)
