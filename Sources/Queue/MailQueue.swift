@@ -107,7 +107,7 @@ package enum QueueError: Error, Equatable, Sendable {
 extension QueueError: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .full: "the queue is full"
+        case .full: "the disk is full, or the queue has its largest size"
         case .damaged(let what): "damaged: \(what)"
         case .unusable(let what), .failed(let what): what
         case .closed: "the queue is closed"

@@ -84,6 +84,16 @@ struct QueueFileTests {
         }
     }
 
+    @Test func `half a backup is removed`() throws {
+        let postern = try PosternProcess(queue: "{maximum_size: 1GiB, reserve: 64KiB}", smallDisk: "1m")
+        for _ in 0..<4 { _ = try postern.post("Subject: x\r\n\r\n" + String(repeating: "x\r\n", count: 50_000)) }
+        let file = postern.folder.path("state/backup.mdb")
+        let run = try postern.command("queue", "backup", file)
+        #expect(run.ending == .exited(1))
+        #expect(run.errors == "the disk is full, or the queue has its largest size\n")
+        #expect(!FileManager.default.fileExists(atPath: "/proc/\(postern.processID)/root\(file)"))
+    }
+
     @Test func `a clean queue is 0, with the daemon and without`() throws {
         let postern = try PosternProcess.waiting()
         for _ in 0..<3 { _ = try postern.post() }
