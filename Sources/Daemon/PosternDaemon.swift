@@ -134,9 +134,6 @@ package struct PosternDaemon {
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
         forwarder.start()
         try await self.listen(server, logger)
-        logger.info(
-            "ready", metadata: ["generation": "\(keeper.current.number)", "hostname": "\(self.generation.hostname)"])
-        SystemdInterface.notify("READY=1")
         let grace = configuration.shutdownGrace
         try await ServiceGroup(
             configuration: .init(
@@ -145,6 +142,7 @@ package struct PosternDaemon {
                     EndingService { await server.shutDown(grace: grace) },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
+                    ReadyService(generation: self.generation, logger: logger),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
     }
@@ -235,6 +233,20 @@ private struct EndingService: Service {
         try await gracefulShutdown()
         SystemdInterface.notify("STOPPING=1")
         await self.end()
+    }
+}
+
+/// Says that all is ready; when services run, signals are taken already.
+private struct ReadyService: Service {
+    let generation: Generation
+    let logger: Logger
+
+    func run() async throws {
+        self.logger.info(
+            "ready",
+            metadata: ["generation": "\(self.generation.number)", "hostname": "\(self.generation.hostname)"])
+        SystemdInterface.notify("READY=1")
+        try await gracefulShutdown()
     }
 }
 
