@@ -84,6 +84,10 @@ struct ConfigurationTests {
             "hostname: a.test\nlog:\n  level: info\nqueue:\n  lifetime: 1d\n  lifetime: 2d\n",
             "p.yaml:6:3: key 'lifetime' is repeated"
         ),
+        (
+            "log:\n  level: info\nqueue:\n  log: 1\nlog: {}\nhostname: a.test\n",
+            "p.yaml:5:1: key 'log' is repeated"
+        ),
         // Wrong types.
         ("hostname: a.test\nlisten: 25\n", "p.yaml:2:9: expected a list, each ADDRESS:PORT, IPv6 in brackets"),
         ("hostname: a.test\nlisten: [25]\n", "p.yaml:2:10: '25' is not ADDRESS:PORT, IPv6 in brackets"),
