@@ -75,6 +75,7 @@ let package = Package(
 
         tests("MailTests", ["Mail"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
+        tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests("ForwarderTests", ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "Harness", nioCore, nioPosix]),
         tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
@@ -83,6 +84,8 @@ let package = Package(
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
         tests("PeerTests", ["Harness", "postern"]),
+        tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
+        tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         // Parsers and their properties: Tests/Fuzz/Corpus and mutants of it in every run, libFuzzer with `make fuzz`.

@@ -39,10 +39,18 @@ extension Configuration {
         do {
             self = try Configuration(option: node)
         } catch {
-            throw FileErrors([
-                FileError(file: file, line: error.place.line, column: error.place.column, message: error.message)
-            ])
+            throw FileErrors(
+                error.all.map {
+                    FileError(file: file, line: $0.place.line, column: $0.place.column, message: $0.message)
+                })
         }
+    }
+
+    /// Reads a configuration file alone, without the tables that it names.
+    package init(file: String) throws(FileErrors) {
+        let text: String
+        do { text = try FileText.read(file) } catch { throw FileErrors([error]) }
+        try self.init(yaml: text, file: file)
     }
 
     private static func compose(_ text: String, _ file: String) throws(FileErrors) -> OptionNode {
@@ -87,13 +95,43 @@ extension FileError {
             .composer(_, let problem, let mark, _):
             self.init(file: file, line: mark.line, column: mark.column, message: problem)
         case .duplicatedKeysInMapping(let keys, let context):
-            // The parser says where the group ends; the repeated key is the last of its name before that.
+            let first = OptionPlace(line: context.mark.line, column: context.mark.column)
             let key = keys.first ?? ""
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(max(context.mark.line, 1))
-            let index = lines.lastIndex { $0.drop { $0 == " " }.hasPrefix("\(key):") }
-            let column = index.map { lines[$0].prefix { $0 == " " }.count + 1 }
-            self.init(file: file, line: index.map { $0 + 1 }, column: column, message: "key '\(key)' is repeated")
+            let place = Self.place(ofRepeated: key, after: first, in: text) ?? first
+            self.init(file: file, line: place.line, column: place.column, message: "key '\(key)' is repeated")
+        case .reader(let problem, let offset, _, _):
+            let before = offset.map { text.prefix($0).split(separator: "\n", omittingEmptySubsequences: false) }
+            self.init(
+                file: file, line: before?.count, column: before?.last.map { $0.count + 1 }, message: problem)
         default: self.init(file: file, message: "\(error)")
         }
+    }
+
+    /// The parser says only where the key stands first. Among lines it stands again in the same column; a group in
+    /// braces goes on in the same line or below.
+    private static func place(ofRepeated key: String, after first: OptionPlace, in text: String) -> OptionPlace? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.indices.contains(first.line - 1) else { return nil }
+        let isInBraces = lines[first.line - 1].prefix(first.column - 1).contains("{")
+        for (index, line) in lines.enumerated().dropFirst(first.line - 1) {
+            for column in Self.columns(of: key, in: line) where (index + 1, column) > (first.line, first.column) {
+                if isInBraces || column == first.column { return OptionPlace(line: index + 1, column: column) }
+            }
+        }
+        return nil
+    }
+
+    /// Where a key with its colon begins in a line, from 1.
+    private static func columns(of key: String, in line: Substring) -> [Int] {
+        let spellings = ["\(key):", "\"\(key)\":", "'\(key)':"]
+        var before: Character = " "
+        var columns: [Int] = []
+        for (offset, index) in line.indices.enumerated() {
+            if " {,".contains(before), spellings.contains(where: line[index...].hasPrefix) {
+                columns.append(offset + 1)
+            }
+            before = line[index]
+        }
+        return columns
     }
 }

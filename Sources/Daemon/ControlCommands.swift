@@ -89,14 +89,23 @@ struct ControlCommands: Sendable {
     }
 
     private func show(_ ids: [String], _ output: any ControlOutput) async throws -> ControlEnd {
+        if let end = self.malformed(ids) { return end }
         let view = try await self.view()
-        for text in ids {
-            guard let id = QueueID(text), let message = try await self.message(id) else {
-                return ControlEnd(status: 1, message: "there is no message \(text)")
+        for id in ids.compactMap({ QueueID($0) }) {
+            guard let message = try await self.message(id) else {
+                return ControlEnd(status: 1, message: "there is no message \(id)")
             }
             try await output.write(view.entry(message))
         }
         return ControlEnd(status: 0)
+    }
+
+    /// How an answer to names ends of which one is no queue ID: nothing is done for the others.
+    private func malformed(_ ids: [String]) -> ControlEnd? {
+        let texts = ids.filter { QueueID($0) == nil }
+        guard !texts.isEmpty else { return nil }
+        let list = texts.map { "'\($0)'" }.joined(separator: ", ")
+        return ControlEnd(status: 2, message: "not a queue ID such as \(QueueID(value: 0)): \(list)")
     }
 
     private func message(_ id: QueueID) async throws -> QueuedMessage? {
@@ -105,6 +114,7 @@ struct ControlCommands: Sendable {
     }
 
     private func content(_ ids: [String], _ output: any ControlOutput) async throws -> ControlEnd {
+        if let end = self.malformed(ids) { return end }
         guard let text = ids.first, let id = QueueID(text), let message = try await self.message(id) else {
             return ControlEnd(status: 1, message: "there is no message \(ids.first ?? "")")
         }
@@ -140,8 +150,8 @@ struct ControlCommands: Sendable {
     private func status() async throws -> StatusReport {
         let queue = self.queue
         let statistics = try await self.pool.runIfActive { try queue.statistics() }
-        let oldest = try await self.pool.runIfActive { try queue.lanes() }
-        let firstDue = Dictionary(oldest.map { ($0.name, $0.firstDue) }) { min($0, $1) }
+        let lanes = try await self.pool.runIfActive { try queue.lanes() }
+        let oldest = Dictionary(lanes.map { ($0.name, $0.oldest) }) { min($0, $1) }
         let destinations = try await self.forwarder.status()
         let now = self.clock.now()
         return StatusReport(
@@ -149,7 +159,7 @@ struct ControlCommands: Sendable {
             uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.server.sessionCount,
             queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
-                StatusReport.Destination(status, oldest: status.lanes.compactMap { firstDue[$0] }.min())
+                StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },
             alarms: self.alarms(statistics, destinations))
     }
@@ -195,12 +205,11 @@ struct ControlCommands: Sendable {
         var count = 0
         var unknown: [String] = []
         if let texts = request.ids {
-            let ids = texts.map { ($0, QueueID($0)) }
-            unknown = ids.filter { $0.1 == nil }.map(\.0)
-            let known = ids.compactMap(\.1)
-            let changed = Set(try await self.perform(operation, known))
+            if let end = self.malformed(texts) { return end }
+            let ids = texts.compactMap { QueueID($0) }
+            let changed = Set(try await self.perform(operation, ids))
             count = changed.count
-            for id in known where !changed.contains(id) {
+            for id in ids where !changed.contains(id) {
                 if operation == .delete {
                     unknown.append(id.description)
                 } else if try await self.message(id) == nil {

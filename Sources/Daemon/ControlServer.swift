@@ -18,19 +18,30 @@ struct ControlServer: Sendable {
     private static let requestBytes = 1 << 20
 
     /// Begins to listen. A socket that nobody listens at any more is replaced.
+    ///
+    /// - Throws: `StartError`.
     init(path: String, commands: ControlCommands, group: any EventLoopGroup, logger: Logger) async throws {
         self.commands = commands
         self.logger = logger
         self.path = path
-        if unlink(path) != 0, errno != ENOENT { throw IOError(errnoCode: errno, reason: "cannot replace \(path)") }
-        self.listener = try await ServerBootstrap(group: group)
-            .bind(unixDomainSocketPath: path) { channel in
-                channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
-            }
+        guard (try? ControlClient(path: path)) == nil else {
+            throw PosternDaemon.StartError.failed("another daemon listens on \(path)")
+        }
+        if unlink(path) != 0, errno != ENOENT {
+            throw PosternDaemon.StartError.failed("cannot replace \(path): \(String(cString: strerror(errno)))")
+        }
+        do {
+            self.listener = try await ServerBootstrap(group: group)
+                .bind(unixDomainSocketPath: path) { channel in
+                    channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
+                }
+        } catch {
+            throw PosternDaemon.StartError.failed("cannot listen on \(path): \(error.systemReason)")
+        }
         chmod(path, 0o660)
     }
 
-    /// Answers until the task is cancelled or the listener closed.
+    /// Answers until the task is cancelled or the listener closed. Commands that still run then are cut off.
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             try await self.listener.executeThenClose { connections in
@@ -38,6 +49,7 @@ struct ControlServer: Sendable {
                     group.addTask { await self.serve(connection) }
                 }
             }
+            group.cancelAll()
         }
     }
 
@@ -49,10 +61,13 @@ struct ControlServer: Sendable {
     private func serve(_ connection: Connection) async {
         do {
             try await connection.executeThenClose { inbound, outbound in
-                guard let request = try await Self.readRequest(inbound) else { return }
+                var input = inbound.makeAsyncIterator()
+                guard let request = try await Self.readRequest(&input) else { return }
                 let output = Output(writer: outbound)
                 let end = await self.answer(request, output)
                 try await output.write(ControlFrame.end, try ControlJSON.encode(end))
+                // Closing drops what is not sent yet; the command hangs up when it has read the end.
+                while try await input.next() != nil {}
             }
         } catch {
             // A command that was interrupted closes its side early.
@@ -70,9 +85,11 @@ struct ControlServer: Sendable {
         }
     }
 
-    private static func readRequest(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws -> [UInt8]? {
+    private static func readRequest(
+        _ input: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
+    ) async throws -> [UInt8]? {
         var bytes: [UInt8] = []
-        for try await piece in inbound {
+        while let piece = try await input.next() {
             bytes += piece.readableBytesView
             if let end = bytes.firstIndex(of: ASCII.lineFeed) { return Array(bytes[..<end]) }
             if bytes.count > Self.requestBytes { return nil }

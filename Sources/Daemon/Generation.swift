@@ -1,5 +1,4 @@
 package import Forwarder
-import Foundation
 import Mail
 import Queue
 package import Receiver
@@ -20,8 +19,7 @@ package struct Generation: Sendable {
 
     /// Reads the file and all it names.
     package init(file: String, number: Int) throws(FileErrors) {
-        let text = try Self.read(file)
-        try self.init(configuration: try Configuration(yaml: text, file: file), file: file, number: number)
+        try self.init(configuration: try Configuration(file: file), file: file, number: number)
     }
 
     package init(configuration: Configuration, file: String, number: Int) throws(FileErrors) {
@@ -35,6 +33,7 @@ package struct Generation: Sendable {
         loader.checkRoutes(transport, configuration.transport)
         let recipients = loader.table(configuration.relayRecipients)
         let domains = loader.domains(configuration.relayDomains)
+        loader.checkReadable(configuration.resolver.trustAnchor)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
@@ -55,14 +54,6 @@ package struct Generation: Sendable {
                 message:
                     "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified"
             )
-        }
-    }
-
-    private static func read(_ file: String) throws(FileErrors) -> String {
-        do {
-            return try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw FileErrors([FileError(file: file, message: "cannot be read: \(FileText.reason(of: error))")])
         }
     }
 
@@ -93,8 +84,8 @@ extension UnverifiedSetting {
 private struct TableLoader {
     let folder: String
     private(set) var errors: [FileError] = []
-    /// One file may serve several purposes and is read once.
-    private var tables: [String: TextTable] = [:]
+    /// One file may serve several purposes and is read once. nil is one with errors.
+    private var tables: [String: TextTable?] = [:]
 
     init(folder: String) {
         self.folder = folder
@@ -108,16 +99,10 @@ private struct TableLoader {
         guard let reference else { return nil }
         let path = self.path(of: reference)
         if let table = self.tables[path] { return table }
-        do {
-            let table = try TextTable(try String(contentsOfFile: path, encoding: .utf8))
-            self.tables[path] = table
-            return table
-        } catch let problems as TableProblems {
-            self.errors += problems.list.map { FileError(file: path, line: $0.line, message: $0.message) }
-        } catch {
-            self.errors.append(FileError(file: path, message: "cannot be read: \(FileText.reason(of: error))"))
-        }
-        return nil
+        var table: TextTable?
+        do { table = try TextTable(file: path) } catch { self.errors += error.list }
+        self.tables[path] = .some(table)
+        return table
     }
 
     mutating func domains(_ source: DomainSource) -> [String] {
@@ -125,6 +110,11 @@ private struct TableLoader {
         case .list(let names): names
         case .table(let reference): self.table(reference)?.keys ?? []
         }
+    }
+
+    mutating func checkReadable(_ path: String?) {
+        guard let path else { return }
+        do { _ = try FileText.read(path) } catch { self.errors.append(error) }
     }
 
     mutating func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {
@@ -136,16 +126,5 @@ private struct TableLoader {
                 self.errors.append(FileError(file: self.path(of: reference), line: line, message: error.message))
             }
         }
-    }
-}
-
-enum FileText {
-    /// The system's own words, without those of Foundation around them.
-    static func reason(of error: any Error) -> String {
-        let error = error as NSError
-        if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError, cause.domain == NSPOSIXErrorDomain {
-            return String(cString: strerror(Int32(cause.code)))
-        }
-        return error.localizedDescription
     }
 }

@@ -4,20 +4,18 @@ import Synchronization
 /// Holds the generation in force, and swaps it for a new one or not at all.
 package final class GenerationKeeper: Sendable {
     private let file: String
-    private let shared: Mutex<Shared>
+    private let shared: Mutex<Generation>
+    /// The number given last. Locked while files are read: of two reloads at once, the later one has the last word.
+    private let lastNumber: Mutex<Int>
     private let apply: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
-
-    private struct Shared {
-        var current: Generation
-        var lastNumber: Int
-    }
 
     package init(file: String, first: Generation) {
         self.file = file
-        self.shared = Mutex(Shared(current: first, lastNumber: first.number))
+        self.shared = Mutex(first)
+        self.lastNumber = Mutex(first.number)
     }
 
-    package var current: Generation { self.shared.withLock { $0.current } }
+    package var current: Generation { self.shared.withLock { $0 } }
 
     /// Who is told of each new generation.
     package func onChange(_ body: @escaping @Sendable (Generation) -> Void) {
@@ -26,15 +24,18 @@ package final class GenerationKeeper: Sendable {
 
     /// Reads everything anew. Any error leaves the old generation in force.
     package func reload() async -> ReloadReport {
-        let number = self.shared.withLock { shared in
-            shared.lastNumber += 1
-            return shared.lastNumber
+        self.lastNumber.withLock { number in
+            number += 1
+            return self.reload(number: number)
         }
+    }
+
+    private func reload(number: Int) -> ReloadReport {
         do {
             let new = try Generation(file: self.file, number: number)
-            let old = self.shared.withLock { shared in
-                defer { shared.current = new }
-                return shared.current
+            let old = self.shared.withLock { current in
+                defer { current = new }
+                return current
             }
             self.apply.withLock { $0 }(new)
             let warnings = new.warnings.map(\.description) + new.needsRestart(after: old)

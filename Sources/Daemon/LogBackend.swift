@@ -24,7 +24,8 @@ package struct LogBackend: LogHandler {
         let pairs = all.sorted { $0.key < $1.key }.map {
             (key: $0.key, value: "\($0.value)".printable(maximumBytes: 1000))
         }
-        self.writer.write(self.format.line(level: event.level.rawValue, message: "\(event.message)", pairs))
+        let message = "\(event.message)".printable(maximumBytes: 1000)
+        self.writer.write(self.format.line(level: event.level.rawValue, message: message, pairs))
     }
 }
 

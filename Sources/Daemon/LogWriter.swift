@@ -146,9 +146,11 @@ package struct LogFormat: Sendable {
         case .integer(let number): output += String(number).utf8
         case .seconds(let seconds):
             // Three places, without a formatter.
-            let milliseconds = Int((seconds * 1000).rounded())
-            let fraction = String(abs(milliseconds % 1000))
-            output += "\(milliseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)".utf8
+            let milliseconds = Int((abs(seconds) * 1000).rounded())
+            let fraction = String(milliseconds % 1000)
+            let sign = seconds < 0 && milliseconds > 0 ? "-" : ""
+            let zeros = String(repeating: "0", count: 3 - fraction.count)
+            output += "\(sign)\(milliseconds / 1000).\(zeros)\(fraction)".utf8
         }
     }
 }

@@ -50,6 +50,8 @@ package struct PosternDaemon {
         let events = EventSink { writer.write(format.line($0)) }
         let logger = Logger(label: "postern") { _ in LogBackend(writer, format, level: configuration.log.level.level) }
         for warning in self.generation.warnings { logger.warning("\(warning)") }
+        // From here on it means a reload; before, it ends a program.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         let lock = try StateLock(folder: configuration.state)
         let queue = try LMDBQueue(
             folder: configuration.state, options: configuration.queue, clock: self.clock, events: events)
@@ -57,18 +59,22 @@ package struct PosternDaemon {
             queue.close()
             lock.release()
         }
-        try await self.run(queue, events, logger)
+        try await self.run(queue, hangups, events, logger)
         logger.info("ended")
     }
 
-    private func run(_ queue: LMDBQueue, _ events: EventSink, _ logger: Logger) async throws {
+    private func run(
+        _ queue: LMDBQueue, _ hangups: UnixSignalsSequence, _ events: EventSink, _ logger: Logger
+    ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: Self.loopCount)
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
         let resolver = try UnboundResolver(self.resolver)
         do {
             try await self.serve(
-                Parts(queue: queue, group: group, pool: pool, names: resolver, events: events, logger: logger))
+                Parts(
+                    queue: queue, group: group, pool: pool, names: resolver, hangups: hangups, events: events,
+                    logger: logger))
         } catch {
             await Self.end(resolver, pool, group)
             throw error
@@ -89,6 +95,7 @@ package struct PosternDaemon {
         let group: MultiThreadedEventLoopGroup
         let pool: NIOThreadPool
         let names: any NameService
+        let hangups: UnixSignalsSequence
         let events: EventSink
         let logger: Logger
     }
@@ -127,9 +134,6 @@ package struct PosternDaemon {
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
         forwarder.start()
         try await self.listen(server, logger)
-        logger.info(
-            "ready", metadata: ["generation": "\(keeper.current.number)", "hostname": "\(self.generation.hostname)"])
-        SystemdInterface.notify("READY=1")
         let grace = configuration.shutdownGrace
         try await ServiceGroup(
             configuration: .init(
@@ -137,7 +141,8 @@ package struct PosternDaemon {
                     EndingService { await forwarder.stop(grace: grace) },
                     EndingService { await server.shutDown(grace: grace) },
                     ControlService(server: control),
-                    ReloadService(keeper: keeper, logger: logger),
+                    ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
+                    ReadyService(generation: self.generation, logger: logger),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
     }
@@ -152,7 +157,7 @@ package struct PosternDaemon {
                 let endpoint = try await server.listen(on: listener)
                 logger.info("listening", metadata: ["address": "\(endpoint.map(\.description) ?? "a passed socket")"])
             } catch {
-                throw StartError.failed("cannot listen on \(listener.description): \(error)")
+                throw StartError.failed("cannot listen on \(listener.description): \(error.systemReason)")
             }
         }
     }
@@ -188,6 +193,13 @@ extension PosternDaemon {
         mallopt(M_TRIM_THRESHOLD, 16 << 20)
         mallopt(M_TOP_PAD, 1 << 20)
         mallopt(M_ARENA_MAX, 4)
+    }
+}
+
+extension Error {
+    /// The system's own words where it said something, without the call that it said it to.
+    var systemReason: String {
+        (self as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(self)"
     }
 }
 
@@ -228,6 +240,20 @@ private struct EndingService: Service {
     }
 }
 
+/// Says that all is ready; when services run, signals are taken already.
+private struct ReadyService: Service {
+    let generation: Generation
+    let logger: Logger
+
+    func run() async throws {
+        self.logger.info(
+            "ready",
+            metadata: ["generation": "\(self.generation.number)", "hostname": "\(self.generation.hostname)"])
+        SystemdInterface.notify("READY=1")
+        try await gracefulShutdown()
+    }
+}
+
 private struct ControlService: Service {
     let server: ControlServer
 
@@ -242,10 +268,11 @@ private struct ControlService: Service {
 
 private struct ReloadService: Service {
     let keeper: GenerationKeeper
+    let hangups: UnixSignalsSequence
     let logger: Logger
 
     func run() async throws {
-        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+        for await _ in self.hangups.cancelOnGracefulShutdown() {
             let report = await self.keeper.reload()
             for warning in report.warnings { self.logger.warning("\(warning)") }
             for error in report.errors { self.logger.error("\(error)") }

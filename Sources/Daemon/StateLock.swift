@@ -1,8 +1,8 @@
 import Glibc
 
 /// Makes folders with those above them.
-enum FolderMaker {
-    static func make(_ path: String) throws(PosternDaemon.StartError) {
+package enum FolderMaker {
+    package static func make(_ path: String) throws(PosternDaemon.StartError) {
         if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
         guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
             throw .failed("\(path): \(String(cString: strerror(errno)))")

@@ -2,7 +2,9 @@ extension String: OptionValue {
     package static var optionSyntax: String { "text" }
 
     package init(option node: OptionNode) throws(OptionError) {
-        self = try node.scalar(expected: Self.optionSyntax)
+        let text = try node.scalar(expected: Self.optionSyntax)
+        guard !text.isEmpty else { throw node.error("expected \(Self.optionSyntax)") }
+        self = text
     }
 
     package var optionText: String { self }
@@ -52,7 +54,11 @@ extension Array: OptionValue where Element: OptionValue {
     package init(option node: OptionNode) throws(OptionError) {
         guard case .list(let nodes) = node.content else { throw node.error("expected \(Self.optionSyntax)") }
         var elements: [Element] = []
-        for node in nodes { elements.append(try Element(option: node)) }
+        var errors: [OptionError] = []
+        for node in nodes {
+            do { elements.append(try Element(option: node)) } catch { errors += error.all }
+        }
+        if let error = OptionError(gathered: errors) { throw error }
         self = elements
     }
 
@@ -70,10 +76,15 @@ package struct Named<Value: OptionValue>: OptionValue {
 
     package init(option node: OptionNode) throws(OptionError) {
         guard case .map(let entries) = node.content else { throw node.error("expected \(Self.optionSyntax)") }
+        var errors: [OptionError] = []
         for (key, place, value) in entries {
-            guard self.values[key] == nil else { throw OptionError(place: place, message: "'\(key)' is repeated") }
-            self.values[key] = try Value(option: value)
+            guard self.values[key] == nil else {
+                errors.append(OptionError(place: place, message: "'\(key)' is repeated"))
+                continue
+            }
+            do { self.values[key] = try Value(option: value) } catch { errors += error.all }
         }
+        if let error = OptionError(gathered: errors) { throw error }
     }
 
     package var optionText: String { "{}" }
@@ -94,7 +105,7 @@ extension RawRepresentable where Self: OptionValue & CaseIterable, RawValue == S
 }
 
 /// `10d`, `4h`, `5m`, `300s`, `500ms`, or sums of them such as `1h30m`; a bare number other than 0 has no unit and is
-/// refused.
+/// refused, and so is more than a million weeks, so that no time reckoned with it overflows.
 extension Duration: OptionValue {
     package static var optionSyntax: String { "a duration such as 10d, 4h, 5m, 300s or 500ms" }
 

@@ -102,11 +102,23 @@ package struct OptionPlace: Hashable, Sendable {
 package struct OptionError: Error, Hashable, Sendable {
     package let place: OptionPlace
     package let message: String
+    /// What else is wrong in the same group or list, which was read to its end.
+    private var others: [OptionError] = []
 
     package init(place: OptionPlace, message: String) {
         self.place = place
         self.message = message
     }
+
+    /// The first error with the others behind it; nil if there are none.
+    init?(gathered errors: [OptionError]) {
+        guard let first = errors.first else { return nil }
+        self.init(place: first.place, message: first.message)
+        self.others = Array(errors.dropFirst())
+    }
+
+    /// Every error, each alone.
+    package var all: [OptionError] { [OptionError(place: self.place, message: self.message)] + self.others }
 }
 
 /// What is wrong with values that do not fit together.
@@ -139,19 +151,26 @@ extension Options where Self: OptionValue {
     package var optionText: String { "" }
 
     /// Reads each key into its field. An unknown or repeated key is an error where it stands.
+    ///
+    /// - Throws: every error of the group. Whether values fit together is asked when each of them is right.
     package init(option node: OptionNode) throws(OptionError) {
         guard case .map(let entries) = node.content else { throw node.error("expected keys with values") }
         self.init()
         var seen: Set<String> = []
+        var errors: [OptionError] = []
         for (key, place, value) in entries {
             guard let field = Self.fields.first(where: { $0.key == key }) else {
-                throw OptionError(place: place, message: "unknown key '\(key)'\(Self.suggestion(for: key))")
+                errors.append(
+                    OptionError(place: place, message: "unknown key '\(key)'\(Self.suggestion(for: key))"))
+                continue
             }
             guard seen.insert(key).inserted else {
-                throw OptionError(place: place, message: "key '\(key)' is repeated")
+                errors.append(OptionError(place: place, message: "key '\(key)' is repeated"))
+                continue
             }
-            try field.set(&self, value)
+            do { try field.set(&self, value) } catch { errors += error.all }
         }
+        if let error = OptionError(gathered: errors) { throw error }
         do { try self.validate() } catch { throw node.error(error.message) }
     }
 

@@ -17,6 +17,8 @@ enum FileSystem {
         return descriptor
     }
 
+    static func remove(_ path: String) { unlink(path) }
+
     static func close(_ descriptor: Int32) {
         fsync(descriptor)
         Glibc.close(descriptor)

@@ -6,27 +6,31 @@ extension LMDBQueue {
     private static let entriesPerPage = 32
 
     package func lanes() throws(QueueError) -> [LaneSummary] {
-        var lanes: [String: (count: Int, firstDue: Timestamp)] = [:]
+        var lanes: [String: (count: Int, firstDue: Timestamp, oldest: QueueID)] = [:]
         var name = ""
         var prefix: [UInt8] = []
-        var current = (count: 0, firstDue: Timestamp(microseconds: 0))
+        var current = (count: 0, firstDue: Timestamp(microseconds: 0), oldest: QueueID(value: 0))
         try self.read { transaction throws(LMDBError) in
             try transaction.scan(self.tables.lanes, from: []) { bytes, _ in
                 // A million entries pass here: only the first of a lane is taken apart.
                 if !prefix.isEmpty, bytes.count == prefix.count + 16, bytes.starts(with: prefix) {
                     current.count += 1
                     if current.count % Self.entriesPerPage == 0 { self.noteTouched(bytes: Self.pageBytes) }
+                    let id = QueueID(key: UnsafeRawBufferPointer(rebasing: bytes.suffix(8)))
+                    current.oldest = min(current.oldest, id)
                     return .next
                 }
                 if current.count > 0 { lanes[name] = current }
                 guard let key = LaneKey(bytes) else { return .next }
-                (name, prefix, current) = (key.lane, LaneKey.prefix(key.lane), (1, key.due))
+                (name, prefix, current) = (key.lane, LaneKey.prefix(key.lane), (1, key.due, key.id))
                 return .next
             }
         }
         if current.count > 0 { lanes[name] = current }
         self.environment.releaseMappedPages()
-        return lanes.map { LaneSummary(name: $0.key, count: $0.value.count, firstDue: $0.value.firstDue) }
+        return lanes.map { name, lane in
+            LaneSummary(name: name, count: lane.count, firstDue: lane.firstDue, oldest: lane.oldest.time)
+        }
     }
 
     package func due(

@@ -193,9 +193,14 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
     }
 
     package func backup(to path: String) throws(QueueError) {
-        let descriptor = try FileSystem.create(path)
-        defer { FileSystem.close(descriptor) }
-        do { try self.environment.copy(toFile: descriptor) } catch { throw QueueError(error) }
+        let file = try FileSystem.create(path)
+        do throws(LMDBError) {
+            defer { FileSystem.close(file) }
+            try self.environment.copy(toFile: file)
+        } catch {
+            FileSystem.remove(path)  // Half a copy is none, and would be in the way of the next.
+            throw QueueError(error)
+        }
     }
 }
 

@@ -104,6 +104,17 @@ package enum QueueError: Error, Equatable, Sendable {
     case failed(String)
 }
 
+extension QueueError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .full: "the disk is full, or the queue has its largest size"
+        case .damaged(let what): "damaged: \(what)"
+        case .unusable(let what), .failed(let what): what
+        case .closed: "the queue is closed"
+        }
+    }
+}
+
 /// Content on its way in: a whole number of records, except at the end.
 package struct ContentPiece: Sendable {
     package let id: QueueID
@@ -133,11 +144,14 @@ package struct LaneSummary: Sendable, Equatable {
     package let name: String
     package let count: Int
     package let firstDue: Timestamp
+    /// When the oldest message began to come in.
+    package let oldest: Timestamp
 
-    package init(name: String, count: Int, firstDue: Timestamp) {
+    package init(name: String, count: Int, firstDue: Timestamp, oldest: Timestamp) {
         self.name = name
         self.count = count
         self.firstDue = firstDue
+        self.oldest = oldest
     }
 }
 

@@ -67,6 +67,10 @@ package struct TextTable: Sendable {
             var line = bytes
             while let last = line.last, ASCII.isBlank(last) || last == ASCII.carriageReturn { line.removeLast() }
             guard let first = line.first(where: { !ASCII.isBlank($0) }), first != UInt8(ascii: "#") else { continue }
+            if line.contains(where: { ASCII.isControl($0) && $0 != ASCII.tab }) {
+                problems.append(TableProblem(line: index + 1, message: "a control character"))
+                continue
+            }
             let part = String(decoding: line, as: UTF8.self)
             guard ASCII.isBlank(line[line.startIndex]) else {
                 lines.append(LogicalLine(line: index + 1, text: part))
@@ -85,11 +89,11 @@ package struct TextTable: Sendable {
     private static func split(_ line: String) -> (key: String, value: String)? {
         guard let end = line.utf8.firstIndex(where: ASCII.isBlank) else { return nil }
         let value = line[end...].drop { $0 == " " || $0 == "\t" }
-        return (Self.fold(line[..<end]), String(value))
+        return (Self.fold(String(line[..<end])), String(value))
     }
 
     /// A key as it is looked up: lower case, and a domain that is not ASCII with A-labels.
-    private static func fold(_ key: Substring) -> String {
+    package static func fold(_ key: String) -> String {
         guard !key.isASCII else { return key.asciiLowercased }
         let at = key.lastIndex(of: "@")
         let domainStart = at.map { key.index(after: $0) } ?? key.startIndex

@@ -69,26 +69,57 @@ enum Output {
 
     /// Writes to standard output; ends quietly if nobody reads any more.
     static func write(_ bytes: [UInt8]) throws {
-        do { try FileHandle.standardOutput.write(contentsOf: bytes) } catch { throw CommandFailure(1) }
+        guard !Self.write(bytes, to: STDOUT_FILENO) else { return }
+        throw CommandFailure(1, errno == EPIPE ? nil : "standard output: \(String(cString: strerror(errno)))")
+    }
+
+    /// - Returns: whether all of it was written.
+    fileprivate static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
     }
 
     static func line(_ text: String) throws { try self.write(Array("\(text)\n".utf8)) }
 }
 
+/// A file that a command writes, in place of an older one. It may hold somebody's mail.
+struct OutputFile: ~Copyable {
+    private let path: String
+    private let descriptor: Int32
+
+    init(_ path: String) throws(CommandFailure) {
+        self.path = path
+        self.descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard self.descriptor >= 0 else { throw Self.failure(path) }
+    }
+
+    deinit { close(self.descriptor) }
+
+    borrowing func write(_ bytes: [UInt8]) throws(CommandFailure) {
+        guard Output.write(bytes, to: self.descriptor) else { throw Self.failure(self.path) }
+    }
+
+    private static func failure(_ path: String) -> CommandFailure {
+        CommandFailure(1, "\(path): \(String(cString: strerror(errno)))")
+    }
+}
+
 /// Options of every command that needs the configuration.
 struct ConfigurationOption: ParsableArguments {
+    static let standardFile = "/etc/postern/postern.yaml"
+
     @Option(name: .customLong("config"), help: "The configuration file.")
-    var file = "/etc/postern/postern.yaml"
+    var file = Self.standardFile
 
     /// The configuration alone; tables are not read.
     func load() throws -> Configuration {
-        let text: String
-        do {
-            text = try String(contentsOfFile: self.file, encoding: .utf8)
-        } catch {
-            throw CommandFailure(2, "\(self.file): cannot be read")
-        }
-        return try Configuration(yaml: text, file: self.file)
+        try Configuration(file: self.file)
     }
 
     /// A connection to the daemon that the configuration names.
@@ -101,6 +132,13 @@ extension ControlClient {
     /// Runs a request that must succeed; a status other than 0 becomes a failure with the daemon's message.
     borrowing func require(_ request: ControlRequest, _ body: (UInt8, [UInt8]) throws -> Void) throws {
         let end = try self.run(request, body)
+        guard end.status == 0 else { throw CommandFailure(end.status, end.message) }
+    }
+
+    /// Runs a request that changes messages, and prints how many it changed.
+    borrowing func change(_ request: ControlRequest) throws {
+        let end = try self.run(request) { _, _ in }
+        if let count = end.count { try Output.line("\(count)") }
         guard end.status == 0 else { throw CommandFailure(end.status, end.message) }
     }
 

@@ -119,9 +119,7 @@ extension OperateCommand {
             guard filter.isEmpty else { throw CommandFailure(2, "queue IDs and filters exclude each other") }
             request.ids = self.ids
         }
-        let end = try self.source.connect().run(request) { _, _ in }
-        try Output.line("\(end.count ?? 0)")
-        guard end.status == 0 else { throw CommandFailure(end.status, end.message) }
+        try self.source.connect().change(request)
     }
 
     /// Many messages at once are changed only by somebody who says so.
@@ -184,8 +182,7 @@ struct Flush: ParsableCommand {
     func run() throws {
         var request = ControlRequest(.flush)
         request.destination = self.domain
-        let end = try self.source.connect().run(request) { _, _ in }
-        try Output.line("\(end.count ?? 0)")
+        try self.source.connect().change(request)
     }
 }
 
@@ -227,11 +224,12 @@ struct Export: ParsableCommand {
     func run() throws {
         var request = ControlRequest(.list)
         request.filter = try self.which.filter()
-        try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
+        let client = try self.source.connect()
+        try FolderMaker.make(self.folder)
         var ids: [String] = []
-        try self.source.connect().require(request) { _, payload in
+        try client.require(request) { _, payload in
             let id = try ControlJSON.decode(QueueEntry.self, from: payload).id
-            try Data(payload).write(to: URL(fileURLWithPath: "\(self.folder)/\(id).json"))
+            try OutputFile("\(self.folder)/\(id).json").write(payload)
             ids.append(id)
         }
         var count = 0
@@ -241,15 +239,10 @@ struct Export: ParsableCommand {
 
     /// - Returns: whether the message was still there.
     private func exportContent(_ id: String) throws -> Bool {
-        let path = "\(self.folder)/\(id).eml"
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else {
-            throw CommandFailure(1, "\(path): cannot be written")
-        }
+        let file = try OutputFile("\(self.folder)/\(id).eml")
         var request = ControlRequest(.content)
         request.ids = [id]
-        let end = try self.source.connect().run(request) { _, payload in try file.write(contentsOf: payload) }
-        try file.close()
+        let end = try self.source.connect().run(request) { _, payload in try file.write(payload) }
         if end.status == 0 { return true }
         for suffix in ["eml", "json"] { try FileManager.default.removeItem(atPath: "\(self.folder)/\(id).\(suffix)") }
         return false
@@ -279,16 +272,20 @@ struct Fsck: ParsableCommand {
     @Flag(help: "Print one JSON document.") var json = false
 
     func run() throws {
-        let check = try QueueCheck(folder: try self.source.load().state)
-        if let salvage { try FileManager.default.createDirectory(atPath: salvage, withIntermediateDirectories: true) }
+        let state = try self.source.load().state
+        guard access("\(state)/data.mdb", R_OK) == 0 else {
+            throw CommandFailure(2, "\(state)/data.mdb: \(String(cString: strerror(errno)))")
+        }
+        let check = try QueueCheck(folder: state)
+        if let salvage { try FolderMaker.make(salvage) }
         let report = try check.run { finding, rest in
             guard let salvage, let id = finding.id else { return }
-            try Data(rest.content).write(to: URL(fileURLWithPath: "\(salvage)/\(id).eml"))
+            try OutputFile("\(salvage)/\(id).eml").write(rest.content)
             let envelope = SalvagedEnvelope(
                 id: id.description, problem: finding.problem,
                 from: rest.message?.envelope.reversePath.description,
                 recipients: rest.message?.envelope.recipients.map(\.mailbox.description))
-            try Data(try ControlJSON.encode(envelope)).write(to: URL(fileURLWithPath: "\(salvage)/\(id).json"))
+            try OutputFile("\(salvage)/\(id).json").write(try ControlJSON.encode(envelope))
         }
         try self.show(report)
         if !report.findings.isEmpty { throw CommandFailure(1) }

@@ -135,8 +135,7 @@ struct DNS: AsyncParsableCommand {
         guard let type = DNSType(text: self.type) else {
             throw CommandFailure(2, "'\(self.type)' is no type of record")
         }
-        // Without a configuration the system's resolvers are asked.
-        var options = try (try? self.source.load())?.resolver.options() ?? ResolverOptions()
+        var options = try self.configuredOptions()
         try self.resolver.apply(to: &options)
         let report = try await NameLookup(options).report(self.name, type)
         if self.json {
@@ -148,6 +147,14 @@ struct DNS: AsyncParsableCommand {
             try Output.line(report.failure.map { "failure: \($0)" } ?? "security: \(report.security ?? "insecure")")
         }
         if report.failure != nil { throw CommandFailure(1) }
+    }
+}
+
+extension DNS {
+    /// Where Postern is not set up, the system's resolvers are asked.
+    private func configuredOptions() throws -> ResolverOptions {
+        let isSetUp = self.source.file != ConfigurationOption.standardFile || access(self.source.file, F_OK) == 0
+        return isSetUp ? try self.source.load().resolver.options() : ResolverOptions()
     }
 }
 

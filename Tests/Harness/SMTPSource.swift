@@ -18,12 +18,19 @@ package struct SMTPSource: Sendable {
     /// - Throws: when a message is refused, or when it takes longer.
     @discardableResult
     package func send(to server: Endpoint, within limit: Duration = .seconds(120)) throws -> Duration {
-        let program = try PeerPackage.postfix.program(
+        let program = try self.program(server)
+        return try ContinuousClock().measure { try program.runOrThrow(within: limit) }
+    }
+
+    /// Begins to send. The rest is not sent when the last reference goes.
+    package func start(to server: Endpoint) throws -> Subprocess { try Subprocess(self.program(server)) }
+
+    private func program(_ server: Endpoint) throws -> Program {
+        try PeerPackage.postfix.program(
             "/usr/sbin/smtp-source",
             [
                 "-m", String(self.messages), "-s", String(self.sessions), "-l", String(self.bytes),
                 "-f", self.reversePath, "-t", self.forwardPath,
             ] + self.options + [server.description])
-        return try ContinuousClock().measure { try program.runOrThrow(within: limit) }
     }
 }

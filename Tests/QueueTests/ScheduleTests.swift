@@ -46,7 +46,8 @@ struct ScheduleTests {
     }
 
     @Test func `what does not fit into memory is read from the disk, in turn with what is new`() throws {
-        var schedule = Schedule([LaneSummary(name: "x.test", count: 3, firstDue: self.now)], now: self.now)
+        var schedule = Schedule(
+            [LaneSummary(name: "x.test", count: 3, firstDue: self.now, oldest: self.now)], now: self.now)
         #expect(schedule.refill("x.test") == [])
         #expect(schedule.refill("x.test") == nil)
         _ = schedule.apply(try self.added(9), now: self.now)
@@ -94,7 +95,8 @@ struct ScheduleTests {
     }
 
     @Test func `what arrives while a refill is under way is not forgotten by it`() throws {
-        var schedule = Schedule([LaneSummary(name: "x.test", count: 1, firstDue: self.now)], now: self.now)
+        var schedule = Schedule(
+            [LaneSummary(name: "x.test", count: 1, firstDue: self.now, oldest: self.now)], now: self.now)
         _ = schedule.refill("x.test")
         _ = schedule.apply(try self.added(2, inMemory: false), now: self.now)
         _ = schedule.apply(try self.added(3, due: self.now + .seconds(5)), now: self.now)

@@ -3,6 +3,12 @@ import Resolver
 import Testing
 
 struct ResolverOptionsTests {
+    @Test func `a folder is no trust anchor`() {
+        var options = ResolverOptions()
+        options.trustAnchorFile = "/tmp"
+        #expect(throws: ResolverError.unreadableFile(path: "/tmp", code: 21)) { try UnboundResolver(options) }
+    }
+
     @Test(
         arguments: [
             ("192.0.2.1", "192.0.2.1", 53), ("192.0.2.1:5353", "192.0.2.1", 5353), ("2001:db8::1", "2001:db8::1", 53),

@@ -92,7 +92,12 @@ final class UnboundContext {
     }
 
     private static func checkReadable(_ path: String) throws(ResolverError) {
-        guard access(path, R_OK) == 0 else { throw .unreadableFile(path: path, code: errno) }
+        var facts = stat()
+        guard access(path, R_OK) == 0, stat(path, &facts) == 0 else {
+            throw .unreadableFile(path: path, code: errno)
+        }
+        // libunbound would try to read it for ever.
+        guard facts.st_mode & S_IFMT != S_IFDIR else { throw .unreadableFile(path: path, code: EISDIR) }
     }
 
     // MARK: - Questions

@@ -1,12 +1,11 @@
 import Foundation
-import Harness
-import Testing
 
 /// The real daemon, in a folder of its own, with its commands.
-final class PosternProcess: Sendable {
-    let folder: TemporaryFolder
-    let address: Endpoint
-    private let configuration: String
+package final class PosternProcess: Sendable {
+    package let folder: TemporaryFolder
+    package let address: Endpoint
+    /// The path of its configuration file.
+    package let configuration: String
     private let wrapper: [String]
     private let process: Box
 
@@ -21,19 +20,23 @@ final class PosternProcess: Sendable {
         }
     }
 
-    /// The program that was built with these tests.
-    static let program: String = {
-        let bundle =
-            Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath ?? CommandLine.arguments[0]
-        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("postern").path
+    /// The program that was built with these tests; it stands beside theirs.
+    package static let program: String = {
+        let tests = Bundle.allBundles.map(\.bundlePath).filter { $0.hasSuffix(".xctest") }
+        let paths = (tests + ["/proc/self/exe", CommandLine.arguments[0]]).map { path in
+            URL(fileURLWithPath: path).resolvingSymlinksInPath().deletingLastPathComponent()
+                .appendingPathComponent("postern").path
+        }
+        return paths.first { access($0, X_OK) == 0 } ?? paths[0]
     }()
 
     /// - Parameters:
     ///   - primary: where mail for `example.test` goes; nil to a port where nothing listens.
     ///   - more: lines added to the configuration; a key given there must not be one of the usual ones.
     ///   - smallDisk: the size of a file system for the queue, in a mount namespace of the daemon's own.
-    init(
-        primary: Endpoint? = nil, transport: String? = nil, recipients: String = "@example.test ok\n",
+    package init(
+        primary: Endpoint? = nil, transport: String? = nil, domains: String = "[example.test]",
+        recipients: String = "@example.test ok\n",
         networks: String = "[]",
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
@@ -61,7 +64,7 @@ final class PosternProcess: Sendable {
             rules: \(self.folder.path("rules"))
             resolver: {forwarders: ["127.0.0.1:9"], timeout: 1s}
             relay_networks: \(networks)
-            relay_domains: [example.test]
+            relay_domains: \(domains)
             relay_recipients: texthash:relay_recipients
             transport: texthash:transport
             limits: \(limits)
@@ -76,12 +79,12 @@ final class PosternProcess: Sendable {
 
     deinit { self.process.value?.kill() }
 
-    var processID: Int32 { self.process.value?.processID ?? 0 }
+    package var processID: Int32 { self.process.value?.processID ?? 0 }
 
     /// What the daemon has written since its last start.
-    var log: String { self.process.value?.output ?? "" }
+    package var log: String { self.process.value?.output ?? "" }
 
-    func start(listeners: [Int32] = []) throws {
+    package func start(listeners: [Int32] = []) throws {
         let arguments = ["run", "--config", self.configuration]
         var program =
             self.wrapper.isEmpty
@@ -94,60 +97,69 @@ final class PosternProcess: Sendable {
     }
 
     /// SIGKILL, as a power failure would be for this process.
-    func kill() { self.process.value?.kill() }
+    package func kill() { self.process.value?.kill() }
 
-    func signal(_ number: Int32) { self.process.value?.signal(number) }
+    package func signal(_ number: Int32) { self.process.value?.signal(number) }
 
-    func waitForEnd(within limit: Duration = .seconds(30)) throws -> Ending {
-        try #require(self.process.value).wait(within: limit)
+    package func waitForEnd(within limit: Duration = .seconds(30)) throws -> Ending {
+        guard let process = self.process.value else { throw HarnessError("the daemon was not started") }
+        return try process.wait(within: limit)
     }
 
     @discardableResult
-    func stop() throws -> Ending {
+    package func stop() throws -> Ending {
         self.signal(SIGTERM)
         return try self.waitForEnd()
     }
 
     /// Runs a command with the daemon's configuration.
     @discardableResult
-    func command(_ arguments: String..., input: String = "") throws -> Finished {
+    package func command(_ arguments: String..., input: String = "") throws -> Finished {
+        try self.command(arguments, input: input)
+    }
+
+    @discardableResult
+    package func command(_ arguments: [String], input: String = "") throws -> Finished {
         var program = Program(Self.program, arguments + ["--config", self.configuration])
         program.input = Array(input.utf8)
-        program.output = .unnamed
         program.errors = .unnamed
         return try program.run()
     }
 
-    func json(_ arguments: String...) throws -> [String: Any] {
+    package func json(_ arguments: String...) throws -> [String: Any] {
         var program = Program(Self.program, arguments + ["--json", "--config", self.configuration])
         program.errors = .unnamed
         let output = try program.runOrThrow().output
-        return try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        guard let object = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any] else {
+            throw HarnessError("no JSON object: \(output)")
+        }
+        return object
     }
 
     /// Messages in the queue.
-    func queued() throws -> Int {
+    package func queued() throws -> Int {
         let queue = try self.json("status")["queue"] as? [String: Any]
-        return try #require(queue?["messages"] as? Int)
+        guard let count = queue?["messages"] as? Int else { throw HarnessError("a status without a queue") }
+        return count
     }
 
-    func waitUntilEmpty(within limit: Duration = .seconds(60)) throws {
+    package func waitUntilEmpty(within limit: Duration = .seconds(60)) throws {
         try eventually("the queue is empty", within: limit) { try self.queued() == 0 }
     }
 
     /// Sends a message as a client does and returns the last reply.
     @discardableResult
-    func send(
+    package func send(
         from sender: String = "s@client.example", to recipients: [String] = ["user@example.test"],
-        _ content: String = "Subject: x\r\n\r\nbody\r\n"
+        _ content: String = "Subject: x\r\n\r\nbody\r\n", client source: String? = nil
     ) throws -> SMTPClient.Reply {
-        let client = try SMTPClient(self.address)
+        let client = try SMTPClient(self.address, from: source)
         _ = try client.reply()
         try client.command("EHLO client.example")
         return try client.sendMessage(from: sender, to: recipients, Array(content.utf8))
     }
 
-    func rewrite(_ name: String, _ text: String) throws { _ = try self.folder.write(name, text) }
+    package func rewrite(_ name: String, _ text: String) throws { _ = try self.folder.write(name, text) }
 
-    func file(_ name: String) -> String { self.folder.text(name) }
+    package func file(_ name: String) -> String { self.folder.text(name) }
 }

@@ -1,0 +1,174 @@
+import Daemon
+import Harness
+import Testing
+
+/// Configuration and tables as they are read from their files.
+struct GenerationTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        self.folder = try TemporaryFolder()
+        try self.folder.make(folder: "rules")
+        try self.folder.write("rules/transport", "example.test smtp:[127.0.0.1]:2526\n")
+        try self.folder.write("rules/recipients", "@example.test x\n")
+        try self.configure()
+    }
+
+    private var file: String { self.folder.path("postern.yaml") }
+
+    private func configure(_ more: String = "") throws {
+        try self.folder.write(
+            "postern.yaml",
+            """
+            hostname: mx2.example.test
+            rules: \(self.folder.path("rules"))
+            relay_domains: texthash:transport
+            transport: texthash:transport
+            relay_recipients: texthash:recipients
+            \(more)
+
+            """)
+    }
+
+    /// Each error without the name of the folder.
+    private func errors() -> [String] {
+        do {
+            _ = try Generation(file: self.file, number: 1)
+            return []
+        } catch {
+            return error.list.map { $0.description.replacing(self.folder.path + "/", with: "") }
+        }
+    }
+
+    @Test func `what is right is read`() throws {
+        let generation = try Generation(file: self.file, number: 7)
+        #expect(generation.number == 7)
+        #expect(generation.hostname == "mx2.example.test")
+        #expect(generation.warnings.isEmpty)
+    }
+
+    @Test func `a file that is not there is told in the system's words`() throws {
+        try self.configure("limits: {recipients: 200}")
+        #expect(self.errors() == [])
+        #expect(throws: FileErrors.self) { try Generation(file: self.folder.path("none.yaml"), number: 1) }
+        do {
+            _ = try Generation(file: self.folder.path("none.yaml"), number: 1)
+        } catch {
+            #expect(error.list.map(\.message) == ["cannot be read: No such file or directory"])
+        }
+        do {
+            _ = try Generation(file: self.folder.path("rules"), number: 1)
+            Issue.record("a folder was read")
+        } catch {
+            #expect(error.list.map(\.message) == ["cannot be read: Is a directory"])
+        }
+    }
+
+    @Test func `a table that is not there is told once, whatever it is for`() throws {
+        try self.folder.write("rules/recipients", "x\n")
+        try self.configure("accept_unverified: true")
+        let text = self.folder.text("postern.yaml").replacing("texthash:transport", with: "texthash:none")
+        try self.folder.write("postern.yaml", text)
+        #expect(
+            self.errors() == [
+                "rules/none: cannot be read: No such file or directory",
+                "rules/recipients:1: a key without value: 'x'",
+            ])
+    }
+
+    @Test func `errors of all tables come at once, with file and line`() throws {
+        try self.folder.write(
+            "rules/transport", "example.test smtp:[127.0.0.1]:0\n# x\nother.test local:\nthird.test smtp:[a\n")
+        try self.folder.write("rules/recipients", "a@example.test x\n\na@EXAMPLE.test y\n")
+        #expect(
+            self.errors() == [
+                "rules/transport:1: '[127.0.0.1]:0' is not a next hop such as [192.0.2.1]:25, [mail.example.com] or example.com",
+                "rules/transport:3: unknown transport 'local'; there are smtp, relay, error, retry, discard",
+                "rules/transport:4: '[a' is not a next hop such as [192.0.2.1]:25, [mail.example.com] or example.com",
+                "rules/recipients:3: key 'a@example.test' stands in line 1 already",
+            ])
+    }
+
+    @Test func `what is not UTF-8 is told with line and column`() throws {
+        try self.folder.write(
+            "rules/recipients", bytes: Array("a@example.test x\nb".utf8) + [0xFC] + Array("@x y\n".utf8))
+        #expect(self.errors() == ["rules/recipients:2:2: not UTF-8"])
+        try self.folder.write("postern.yaml", bytes: Array("hostname: a.test\n# ".utf8) + [0xE4, 0x0A])
+        #expect(self.errors() == ["postern.yaml:2:3: not UTF-8"])
+    }
+
+    @Test func `a trust anchor that cannot be read is an error before it is needed`() throws {
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("none"))}")
+        #expect(self.errors() == ["none: cannot be read: No such file or directory"])
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("rules"))}")
+        #expect(self.errors() == ["rules: cannot be read: Is a directory"])
+        try self.folder.write("none", ". IN DS 20326 8 2 00\n")
+        try self.configure("resolver: {trust_anchor: \(self.folder.path("none"))}")
+        #expect(self.errors() == [])
+    }
+
+    @Test func `a byte order mark is no text`() throws {
+        for name in ["postern.yaml", "rules/transport", "rules/recipients"] {
+            try self.folder.write(name, bytes: [0xEF, 0xBB, 0xBF] + Array(self.folder.text(name).utf8))
+        }
+        #expect(self.errors() == [])
+        #expect(try Generation(file: self.file, number: 1).warnings.isEmpty)
+    }
+
+    @Test func `a relay domain without recipients is a warning`() throws {
+        try self.folder.write("rules/transport", "example.test :\nempty.test :\n.sub.test :\nuser@else.test :\n* :\n")
+        let warnings = try Generation(file: self.file, number: 1).warnings.map(\.message)
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.hasPrefix("relay domain empty.test has no recipients") == true)
+    }
+
+    @Test func `a reload takes all or keeps what was`() async throws {
+        let keeper = GenerationKeeper(file: self.file, first: try Generation(file: self.file, number: 1))
+        try self.configure("postmaster: a@example.test")
+        let good = await keeper.reload()
+        #expect(good.generation == 2)
+        #expect(good.errors == [])
+        #expect(keeper.current.configuration.postmaster?.description == "a@example.test")
+
+        try self.configure("postmaster: b@example.test")
+        try self.folder.write("rules/recipients", "broken\n")
+        let bad = await keeper.reload()
+        #expect(bad.generation == 2)
+        #expect(bad.errors.count == 1)
+        #expect(keeper.current.number == 2)
+        #expect(keeper.current.configuration.postmaster?.description == "a@example.test")
+
+        try self.folder.write("rules/recipients", "@example.test x\n")
+        let again = await keeper.reload()
+        #expect(again.errors == [])
+        #expect(again.generation > 2)
+        #expect(keeper.current.configuration.postmaster?.description == "b@example.test")
+    }
+
+    @Test func `a reload says what takes effect only at a restart`() async throws {
+        let keeper = GenerationKeeper(file: self.file, first: try Generation(file: self.file, number: 1))
+        try self.configure("state: /somewhere/else\nresolver: {timeout: 1s}")
+        let report = await keeper.reload()
+        #expect(
+            report.warnings == [
+                "state was changed; it takes effect at a restart", "resolver was changed; it takes effect at a restart",
+            ])
+    }
+}
+
+struct TableQueryTests {
+    @Test func `a key is looked up as the daemon does`() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write("t", "Example.test a b\nBücher.example c\n")
+        let table = try TableQuery("texthash:\(file)")
+        #expect(table.value(of: "EXAMPLE.test") == "a b")
+        #expect(table.value(of: "BÜCHER.example") == "c")
+        #expect(table.value(of: "xn--bcher-kva.example") == "c")
+        #expect(table.value(of: "example") == nil)
+    }
+
+    @Test(arguments: ["t", "pcre:t", "texthash", ":t", "texthash:/nowhere/t"])
+    func `what is no table is an error`(name: String) {
+        #expect(throws: FileErrors.self) { try TableQuery(name) }
+    }
+}
