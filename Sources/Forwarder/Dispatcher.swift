@@ -73,6 +73,9 @@ package struct Dispatcher: Sendable {
 
     /// Jobs that have not come to their end.
     package var activeJobs: Int { self.jobs.count }
+
+    /// Whether something is being done with a message, or has been and is not on the disk yet.
+    package func isUnderWay(_ id: QueueID) -> Bool { self.jobs.values.contains { $0.message.id == id } }
 }
 
 // MARK: - Lanes

@@ -327,8 +327,15 @@ extension Forwarder {
         }
         self.readPage(after: self.delayNotified) { page in
             let old = page.messages.prefix { now - $0.arrival >= delay }
-            for message in old { self.notifyDelay(of: message, now) }
-            if let last = old.last { self.delayNotified = last.id }
+            for message in old {
+                // Its time may be over in a moment, one way or the other; the next sweep goes on from here.
+                guard !self.dispatcher.isUnderWay(message.id) else {
+                    self.isSweeping = false
+                    return
+                }
+                self.notifyDelay(of: message, now)
+                self.delayNotified = message.id
+            }
             if old.count == page.messages.count, let end = page.end {
                 self.delayNotified = end
                 self.sweepDelayed(now)

@@ -85,8 +85,8 @@ struct QueueFileTests {
     }
 
     @Test func `half a backup is removed`() throws {
-        let postern = try PosternProcess(queue: "{maximum_size: 1GiB, reserve: 64KiB}", smallDisk: "1m")
-        for _ in 0..<4 { _ = try postern.post("Subject: x\r\n\r\n" + String(repeating: "x\r\n", count: 50_000)) }
+        let postern = try PosternProcess(queue: "{maximum_size: 1GiB, reserve: 1MiB}", smallDisk: "3m")
+        for _ in 0..<12 { _ = try postern.post("Subject: x\r\n\r\n" + String(repeating: "x\r\n", count: 50_000)) }
         let file = postern.folder.path("state/backup.mdb")
         let run = try postern.command("queue", "backup", file)
         #expect(run.ending == .exited(1))

@@ -79,7 +79,7 @@ final class Steps: Sendable {
 ///
 /// - Throws: when it is not so in time.
 func waitUntil(
-    _ what: String, within limit: Duration = .seconds(20), _ isSo: () async throws -> Bool
+    _ what: String, within limit: Duration = .seconds(60), _ isSo: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !isSo() {
