@@ -19,8 +19,10 @@ final class PeerProcess: Sendable {
         }
     }
 
+    /// Tells it to end, and ends it if it does not: Postfix 3.7 sometimes stays when it is told while its first
+    /// processes start.
     func stop() throws {
-        try self.current.withLock { $0 }?.stop()
+        do { _ = try self.current.withLock { $0 }?.stop(within: .seconds(10)) } catch { self.kill() }
     }
 
     func kill() {
