@@ -1,4 +1,5 @@
 import Daemon
+import Foundation
 import Mail
 import Testing
 
@@ -195,5 +196,11 @@ struct ConfigurationTests {
     @Test func `the reference page has every key`() {
         for key in Configuration.fields.map(\.key) { #expect(ReferencePage.text.contains("| `\(key)` |"), "\(key)") }
         #expect(ReferencePage.text.contains("## `forwarder.timeouts`"))
+    }
+
+    @Test func `the reference page in the source is the one that is made`() throws {
+        let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources/CONFIGURATION.md")
+        #expect(try String(contentsOf: page, encoding: .utf8) == ReferencePage.text, "make reference")
     }
 }
