@@ -120,13 +120,20 @@ final class ForwarderFixture: Sendable {
     }
 
     /// Waits until the queue has so many messages.
-    func waitForMessages(_ count: Int, within limit: Duration = .seconds(60)) async throws {
+    func waitForMessages(_ count: Int) async throws {
+        try await self.waitUntil("the queue has \(count) messages") { try self.queue.statistics().messages == count }
+    }
+
+    /// What is logged is logged after it is on the disk: wait for that which is looked at.
+    func waitUntil(
+        _ claim: String, within limit: Duration = .seconds(60), _ isSo: () throws -> Bool
+    ) async throws {
         for _ in 0..<Int(limit.inSeconds * 100) {
-            if try self.queue.statistics().messages == count { return }
+            if try isSo() { return }
             self.forwarder.tick()
             try await self.pool.runIfActive { _ = poll(nil, 0, 10) }
         }
-        Issue.record("the queue has \(try self.queue.statistics().messages) messages instead of \(count)")
+        Issue.record("waited in vain until \(claim); it has \(try self.queue.statistics().messages) messages")
     }
 }
 

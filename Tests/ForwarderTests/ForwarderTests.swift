@@ -54,10 +54,14 @@ import Testing
             let id = try await fixture.add(try envelope(["a@example.test", "b@example.test"]))
             // The notice waits: its own way is by MX, and no name exists, so it fails and is dropped without another.
             try await fixture.waitForMessages(0)
-            let failed = fixture.events.compactMap {
-                if case .failed(let id, let outcome, let notice) = $0 { (id, outcome, notice) } else { nil }
+            typealias Failure = (QueueID, MailEvent.Outcome, notice: QueueID?)
+            var failed: [Failure] = []
+            try await fixture.waitUntil("both have failed") {
+                failed = fixture.events.compactMap {
+                    if case .failed(let id, let outcome, let notice) = $0 { (id, outcome, notice) } else { nil }
+                }
+                return failed.count == 2
             }
-            #expect(failed.count == 2)
             #expect(failed.first?.0 == id)
             #expect(failed.first?.1.recipients.count == 2)
             #expect(failed.first?.2 == failed.last?.0)
@@ -116,7 +120,9 @@ import Testing
             try await fixture.waitFor(.down)
             #expect(try fixture.queue.statistics().messages == 20)
             fixture.pass(.seconds(61))
-            try await fixture.waitForMessages(15)
+            try await fixture.waitUntil("nothing but notices is left") {
+                try fixture.messages().allSatisfy { $0.about != nil }
+            }
             for _ in 0..<5 { fixture.pass(.seconds(61)) }
             let notices = try fixture.messages()
             #expect(notices.count == 15)

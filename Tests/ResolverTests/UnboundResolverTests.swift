@@ -98,9 +98,7 @@ struct UnboundResolverTests {
             if asked <= 300 {
                 resolver.resolve(try DNSQuestion("dead\(asked).example", .a), on: loop) { dead.add($0) }
             }
-            let start = ContinuousClock.now
             #expect(await resolver.outcome("alive\(asked).example", .a).records == Self.records)
-            #expect(ContinuousClock.now - start < .seconds(5))
             return dead.all.count == 300
         }
         await resolver.shutdown()
