@@ -12,7 +12,13 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
     private var patience: timespec?
     /// The taker sleeps until there are so many; nil while it does not wait for a number.
     private var wanted: Int?
+    /// The taker sleeps until it is woken, and would not notice an item that can wait.
+    private var isAsleep = false
     private var isClosed = false
+
+    /// How long the taker looks out for what can wait before it falls asleep: where there is much to do, nobody has to
+    /// wake it for that.
+    private let doze = Duration.milliseconds(3)
 
     package init() {
         pthread_mutex_init(self.mutex, nil)
@@ -48,7 +54,7 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
             if wakes { pthread_cond_signal(self.arrived) }
         } else if wasEmpty {
             self.patience = Self.deadline(after: delay)
-            pthread_cond_signal(self.arrived)
+            if self.isAsleep { pthread_cond_signal(self.arrived) }
         }
         return true
     }
@@ -57,9 +63,17 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
     package func take() -> [Item]? {
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
+        var dozeEnd = Self.deadline(after: self.doze)
+        var isDozing = true
         while !self.isClosed {
             guard !self.items.isEmpty else {
-                pthread_cond_wait(self.arrived, self.mutex)
+                if isDozing {
+                    isDozing = pthread_cond_timedwait(self.arrived, self.mutex, &dozeEnd) != ETIMEDOUT
+                } else {
+                    self.isAsleep = true
+                    pthread_cond_wait(self.arrived, self.mutex)
+                    self.isAsleep = false
+                }
                 continue
             }
             guard var deadline = self.patience else { break }
