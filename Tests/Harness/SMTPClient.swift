@@ -108,6 +108,26 @@ package final class SMTPClient {
         }
     }
 
+    /// Sends until the server has taken nothing for a while, or all.
+    ///
+    /// - Returns: how many octets went out.
+    package func sendWhileTaken(_ bytes: [UInt8], stallsAfter limit: Duration = .milliseconds(500)) throws -> Int {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let sent = rest.withUnsafeBytes {
+                Glibc.send(self.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if sent >= 0 {
+                rest = rest.dropFirst(sent)
+            } else if errno == EAGAIN {
+                guard try self.poll(POLLOUT, until: ContinuousClock.now + limit) else { break }
+            } else if errno != EINTR {
+                throw HarnessError("cannot send to \(self.server)", code: errno)
+            }
+        }
+        return bytes.count - rest.count
+    }
+
     /// Sends no more, and can still read.
     package func finishSending() {
         shutdown(self.socket, Int32(SHUT_WR))
