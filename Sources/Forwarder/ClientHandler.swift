@@ -65,7 +65,12 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
-        if self.received.readableBytes == 0 { self.received = bytes } else { self.received.writeBuffer(&bytes) }
+        if self.received.readableBytes == 0 {
+            self.received = bytes
+        } else {
+            self.received.discardReadBytes()
+            self.received.writeBuffer(&bytes)
+        }
         while let event = self.nextEvent() { self.handle(event) }
         if self.received.readableBytes == 0 { self.received = ByteBuffer() }
         self.flush()

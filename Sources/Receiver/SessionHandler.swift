@@ -91,7 +91,13 @@ final class SessionHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !self.isClosing else { return }
         var bytes = self.unwrapInboundIn(data)
-        if self.received.readableBytes == 0 { self.received = bytes } else { self.received.writeBuffer(&bytes) }
+        if self.received.readableBytes == 0 {
+            self.received = bytes
+        } else {
+            // A buffer that is never quite empty would grow by all that goes through it.
+            self.received.discardReadBytes()
+            self.received.writeBuffer(&bytes)
+        }
         self.advance()
     }
 
