@@ -37,6 +37,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// Nanoseconds of the monotonic clock.
     private var deadline: UInt64?
     private var timer: Scheduled<Void>?
+    private var timerDeadline: UInt64 = 0
     private var source: ContentSource?
     private var stuffer: DotStuffer?
     private var message: QueuedMessage?
@@ -207,12 +208,14 @@ final class ClientHandler: ChannelInboundHandler {
         self.deadline = self.timeouts.limit(of: stage).map {
             NIODeadline.now().uptimeNanoseconds &+ UInt64(clamping: $0.microseconds) &* 1000
         }
-        if self.timer == nil { self.startTimer() }
+        self.startTimer()
     }
 
-    /// There is one timer, which is not moved with every deadline: it looks again when it fires.
+    /// There is one timer, which is moved only when a deadline comes before it: else it looks again when it fires.
     private func startTimer() {
-        guard let deadline = self.deadline else { return }
+        guard let deadline = self.deadline, self.timer == nil || deadline < self.timerDeadline else { return }
+        self.timer?.cancel()
+        self.timerDeadline = deadline
         let handler = NIOLoopBound(self, eventLoop: self.loop)
         self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
     }

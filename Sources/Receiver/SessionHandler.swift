@@ -47,6 +47,8 @@ final class SessionHandler: ChannelDuplexHandler {
     private var hasSentLast = false
     private var timer: Scheduled<Void>?
 
+    /// When it fires, in nanoseconds of the monotonic clock.
+    private var timerDeadline: UInt64 = 0
     var lastCommand = ""
     var lastForwardPath: String?
     var incoming: IncomingMessage?
@@ -258,9 +260,10 @@ final class SessionHandler: ChannelDuplexHandler {
         if let deadline = self.deadline.deadline { self.startTimer(at: deadline) }
     }
 
-    /// There is one timer, which is not moved with every deadline: it looks again when it fires.
+    /// There is one timer, which is moved only when a deadline comes before it: else it looks again when it fires.
     private func startTimer(at deadline: UInt64) {
-        guard self.timer == nil || self.isClosing else { return }
+        guard self.timer == nil || self.isClosing || deadline < self.timerDeadline else { return }
+        self.timerDeadline = deadline
         self.timer?.cancel()
         let handler = NIOLoopBound(self, eventLoop: self.loop)
         self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
