@@ -26,7 +26,7 @@ final class ClientHandler: ChannelInboundHandler {
     private let timeouts: ClientTimeouts
     private weak var delegate: (any ClientHandlerDelegate)?
     private var session: ClientSession
-    private var lines = LineFramer(limitBytes: 4096)
+    private var lines = LineFramer(limitBytes: 4096, cutsLongLines: true)
     private var replies = ReplyParser()
     private var received = ByteBuffer()
     private var output = ByteBuffer()
@@ -111,7 +111,6 @@ final class ClientHandler: ChannelInboundHandler {
             self.received.moveReaderIndex(forwardBy: consumed)
             switch frame {
             case nil: return nil
-            // The beginning of an endless line is thrown away; what matters of a reply stands in front.
             case .tooLong: continue
             case .line(let line, _):
                 do {
