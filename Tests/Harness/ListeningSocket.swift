@@ -5,8 +5,8 @@ package final class ListeningSocket: Sendable {
     package let address: Endpoint
     package let descriptor: Int32
 
-    /// - Parameter address: with port 0 the system chooses one.
-    package init(_ address: Endpoint) throws {
+    /// - Parameter sendBuffer: of its connections, about how many octets the kernel takes; nil for its own choice.
+    package init(_ address: Endpoint, sendBuffer: Int32? = nil) throws {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(address.isV6 ? AF_INET6 : AF_INET, kind, 0)
         guard descriptor >= 0 else { throw HarnessError("cannot make a socket", code: errno) }
@@ -14,6 +14,9 @@ package final class ListeningSocket: Sendable {
         self.address = address
         var one: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        if var sendBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size))
+        }
         let result = try address.withSocketAddress { bind(descriptor, $0, $1) }
         guard result == 0, listen(descriptor, 4096) == 0 else {
             throw HarnessError("cannot listen on \(address)", code: errno)
