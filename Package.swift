@@ -77,7 +77,9 @@ let package = Package(
         tests("SMTPTests", ["SMTP", "Mail"]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
-        tests("ForwarderTests", ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "Harness", nioCore, nioPosix]),
+        tests(
+            "ForwarderTests",
+            ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
         tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.

@@ -26,7 +26,7 @@ final class ClientHandler: ChannelInboundHandler {
     private let timeouts: ClientTimeouts
     private weak var delegate: (any ClientHandlerDelegate)?
     private var session: ClientSession
-    private var lines = LineFramer(limitBytes: 4096)
+    private var lines = LineFramer(limitBytes: 4096, cutsLongLines: true)
     private var replies = ReplyParser()
     private var received = ByteBuffer()
     private var output = ByteBuffer()
@@ -37,6 +37,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// Nanoseconds of the monotonic clock.
     private var deadline: UInt64?
     private var timer: Scheduled<Void>?
+    private var timerDeadline: UInt64 = 0
     private var source: ContentSource?
     private var stuffer: DotStuffer?
     private var message: QueuedMessage?
@@ -65,7 +66,12 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
-        if self.received.readableBytes == 0 { self.received = bytes } else { self.received.writeBuffer(&bytes) }
+        if self.received.readableBytes == 0 {
+            self.received = bytes
+        } else {
+            self.received.discardReadBytes()
+            self.received.writeBuffer(&bytes)
+        }
         while let event = self.nextEvent() { self.handle(event) }
         if self.received.readableBytes == 0 { self.received = ByteBuffer() }
         self.flush()
@@ -105,7 +111,6 @@ final class ClientHandler: ChannelInboundHandler {
             self.received.moveReaderIndex(forwardBy: consumed)
             switch frame {
             case nil: return nil
-            // The beginning of an endless line is thrown away; what matters of a reply stands in front.
             case .tooLong: continue
             case .line(let line, _):
                 do {
@@ -202,12 +207,14 @@ final class ClientHandler: ChannelInboundHandler {
         self.deadline = self.timeouts.limit(of: stage).map {
             NIODeadline.now().uptimeNanoseconds &+ UInt64(clamping: $0.microseconds) &* 1000
         }
-        if self.timer == nil { self.startTimer() }
+        self.startTimer()
     }
 
-    /// There is one timer, which is not moved with every deadline: it looks again when it fires.
+    /// There is one timer, which is moved only when a deadline comes before it: else it looks again when it fires.
     private func startTimer() {
-        guard let deadline = self.deadline else { return }
+        guard let deadline = self.deadline, self.timer == nil || deadline < self.timerDeadline else { return }
+        self.timer?.cancel()
+        self.timerDeadline = deadline
         let handler = NIOLoopBound(self, eventLoop: self.loop)
         self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
     }

@@ -35,6 +35,8 @@ extension Dispatcher {
         case temporary(Reply)
         /// There is no such destination; its mail fails.
         case permanent(Reply)
+        /// There is no server besides those that were excluded.
+        case exhausted(Reply)
     }
 
     package enum Action: Sendable {

@@ -81,6 +81,16 @@ extension Dispatcher {
             }
         }
 
+        /// No other server was found for what the last one could not take.
+        mutating func endWithoutServer(_ failure: OpenFailure) {
+            switch failure {
+            // One that cannot be reached now might take it.
+            case .temporary(let reply): self.answerAll(reply)
+            // What stood in the way of the last one stands.
+            case .permanent(let reply), .exhausted(let reply): self.answerAll(self.obstacle ?? reply)
+            }
+        }
+
         /// The same for everybody who was not sent, without a transaction.
         mutating func answerAll(_ reply: Reply) {
             self.results += self.unsent.map {

@@ -352,8 +352,7 @@ extension Dispatcher {
         else { return }
         self.forget(connection, place)
         if let job {
-            // There is no other server: what stood in the way of the last one stands.
-            if let obstacle = self.jobs[job]?.obstacle { self.jobs[job]?.answerAll(obstacle) }
+            self.jobs[job]?.endWithoutServer(failure)
             self.settle(job, now, &actions)
         } else {
             self.fail(place, failure, now, &actions)
@@ -365,7 +364,7 @@ extension Dispatcher {
         switch failure {
         case .permanent(let reply):
             self.destinations[place].becomeUnroutable(until: now + self.options.retryMinimum, reply)
-        case .temporary(let reply):
+        case .temporary(let reply), .exhausted(let reply):
             // With other connections alive it is not away; it may just not want more of them.
             guard !self.destinations[place].hasSession else { return self.destinations[place].stumbled() }
             self.becomeDown(place, reply, now, &actions)

@@ -222,7 +222,7 @@ extension Forwarder: ClientHandlerDelegate {
         guard let opening = self.openings[connection] else { return }
         guard let server = opening.servers.first else {
             self.openings[connection] = nil
-            let failure = opening.failure ?? .temporary(Reply(451, .init(4, 1), "no more servers to try"))
+            let failure = opening.failure ?? .exhausted(Reply(451, .init(4, 1), "no more servers to try"))
             return self.handle(.openFailed(connection, failure))
         }
         self.openings[connection]?.servers.removeFirst()

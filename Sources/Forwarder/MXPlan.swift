@@ -37,6 +37,9 @@ package struct MXPlan: Sendable {
     let port: Int
     let identity: OwnIdentity
 
+    /// Of more addresses the first are tried.
+    private static let maximumServers = 20
+
     package init(domain: String, port: Int, identity: OwnIdentity) {
         self.domain = domain
         self.port = port
@@ -51,7 +54,7 @@ package struct MXPlan: Sendable {
         let own = sorted.first(where: self.isOwn)?.preference
         let better = own.map { limit in sorted.filter { $0.preference < limit } } ?? sorted
         let servers = better.flatMap(self.servers(of:))
-        if !servers.isEmpty { return .servers(servers) }
+        if !servers.isEmpty { return .servers(Array(servers.prefix(Self.maximumServers))) }
         if own != nil {
             // A better host that has no address now is the primary whose DNS is broken: wait for it.
             return better.isEmpty

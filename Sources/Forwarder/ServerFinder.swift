@@ -1,15 +1,24 @@
 import Mail
-import NIOCore
-import Resolver
+package import NIOCore
+package import Resolver
 
 /// Finds the servers behind next hops.
-struct ServerFinder: Sendable {
-    let names: any NameService
-    let identity: OwnIdentity
-    let loop: any EventLoop
+package struct ServerFinder: Sendable {
+    private let names: any NameService
+    private let identity: OwnIdentity
+    private let loop: any EventLoop
+
+    /// Of more names in MX records the most preferred are looked up.
+    private static let maximumHosts = 50
+
+    package init(names: any NameService, identity: OwnIdentity, loop: any EventLoop) {
+        self.names = names
+        self.identity = identity
+        self.loop = loop
+    }
 
     /// The servers of all next hops, in order; those of one that cannot be looked up are left out if others remain.
-    func servers(of hops: [NextHop]) -> EventLoopFuture<MXPlan.Result> {
+    package func servers(of hops: [NextHop]) -> EventLoopFuture<MXPlan.Result> {
         EventLoopFuture.whenAllSucceed(hops.map { self.servers(of: $0) }, on: self.loop).map(Self.joined)
     }
 
@@ -66,12 +75,13 @@ struct ServerFinder: Sendable {
     private func plan(_ domain: String, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)])
         -> EventLoopFuture<MXPlan.Result>
     {
-        // RFC 7505.
-        if exchanges.count == 1, exchanges[0].name == "." {
+        // RFC 7505 §3; among others the root means nothing.
+        if exchanges.allSatisfy({ $0.name == "." }) {
             return self.loop.makeSucceededFuture(
-                .permanent(Reply(556, .init(1, 0), "Domain \(domain) does not accept mail (nullMX)")))
+                .permanent(Reply(556, .init(1, 10), "Domain \(domain) does not accept mail (nullMX)")))
         }
-        let hosts = exchanges.shuffled().map { exchange in
+        let named = exchanges.filter { $0.name != "." }.shuffled().sorted { $0.preference < $1.preference }
+        let hosts = named.prefix(Self.maximumHosts).map { exchange in
             self.addresses(of: exchange.name).map {
                 MXPlan.Host(preference: exchange.preference, name: exchange.name, addresses: $0)
             }
@@ -89,7 +99,7 @@ struct ServerFinder: Sendable {
 
     private static func failed(_ domain: String, _ failure: DNSFailure) -> MXPlan.Result {
         switch failure {
-        case .noSuchName: .permanent(Reply(550, .init(4, 4), "Domain \(domain) not found"))
+        case .noSuchName: .permanent(Reply(550, .init(1, 2), "Domain \(domain) not found"))
         case .invalidName: .permanent(Reply(550, .init(1, 2), "\(domain) is not a domain name"))
         case .noData, .serverFailure, .timeout, .bogus, .tooManyQueries, .closed, .cancelled:
             .temporary(Reply(451, .init(4, 3), "Name service error for \(domain): \(failure)"))

@@ -24,6 +24,8 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         var generator: QueueIDGenerator
         var observers: [@Sendable ([ScheduleChange]) -> Void] = []
         var commits = 0
+        /// Messages that could not be dropped, because the disk was full for that too.
+        var undropped: [QueueID] = []
         /// Octets that may still be accepted, reserve deducted, when it was last looked.
         var room = 0
         var roomChecked: Timestamp?
@@ -99,7 +101,11 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
 
     package func drop(_ id: QueueID, wasAppended: Bool) {
         self.incoming.subtract(1, ordering: .relaxed)
-        if wasAppended { self.submit(DropJob(id)) }
+        if wasAppended { self.removeContent(of: id) }
+    }
+
+    private func removeContent(of id: QueueID) {
+        self.submit(DropJob(id) { [weak self] id in self?.shared.withLock { $0.undropped.append(id) } })
     }
 
     package func settle(_ settlement: Settlement, completion: @escaping @Sendable (Result<Void, QueueError>) -> Void) {
@@ -229,20 +235,22 @@ extension LMDBQueue {
     private func commit(_ jobs: [WriteJob]) {
         do {
             let changes = try self.write(jobs)
-            let observers = self.shared.withLock { shared in
+            let (observers, undropped) = self.shared.withLock { shared in
                 shared.commits += 1
-                return shared.observers
+                defer { shared.undropped = [] }
+                return (shared.observers, shared.undropped)
             }
             // Clients first, they wait for their 250. What else was written ends after its changes are known: a lease
             // that ends before would let the message go twice.
             for job in jobs where job.isAwaited { job.finished(.success(())) }
+            for id in undropped { self.removeContent(of: id) }
             if !changes.isEmpty { for observer in observers { observer(changes) } }
             for job in jobs where !job.isAwaited { job.finished(.success(())) }
             self.noteTouched(bytes: jobs.reduce(0) { $0 + $1.bytes + Self.pageBytes })
         } catch {
             guard jobs.count > 1 else {
                 // Whatever is full now was not when we looked.
-                self.shared.withLock { $0.room = 0 }
+                if error == .full { self.shared.withLock { $0.room = 0 } }
                 for job in jobs { job.finished(.failure(error)) }
                 return
             }

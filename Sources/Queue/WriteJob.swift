@@ -35,7 +35,8 @@ final class AppendJob: WriteJob, @unchecked Sendable {
     override func apply(
         _ transaction: borrowing WriteTransaction, _ tables: Tables
     ) throws(LMDBError) -> [ScheduleChange] {
-        if self.piece.offset == 0 { try transaction.put([], at: self.piece.id.key, in: tables.receiving) }
+        // With each piece: one in front of it may have failed.
+        try transaction.put([], at: self.piece.id.key, in: tables.receiving)
         try transaction.putContent(self.piece.bytes, of: self.piece.id, offset: self.piece.offset, in: tables)
         return []
     }
@@ -74,9 +75,12 @@ final class StoreJob: WriteJob, @unchecked Sendable {
 /// Content whose message will not be stored.
 final class DropJob: WriteJob, @unchecked Sendable {
     private let id: QueueID
+    private let failed: @Sendable (QueueID) -> Void
 
-    init(_ id: QueueID) {
+    /// - Parameter failed: called if it is to be tried again.
+    init(_ id: QueueID, failed: @escaping @Sendable (QueueID) -> Void) {
         self.id = id
+        self.failed = failed
     }
 
     override var delay: Duration { .milliseconds(100) }
@@ -88,6 +92,11 @@ final class DropJob: WriteJob, @unchecked Sendable {
             try transaction.deleteAll(prefix: self.id.key, in: tables.content)
         }
         return []
+    }
+
+    override func finished(_ result: Result<Void, QueueError>) {
+        // After a restart nothing is left of it anyway.
+        if case .failure(let error) = result, error != .closed { self.failed(self.id) }
     }
 }
 

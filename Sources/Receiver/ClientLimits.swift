@@ -12,18 +12,20 @@ package final class ClientLimits: Sendable {
 
     fileprivate struct Client {
         var open = 0
-        /// Nanoseconds of the monotonic clock.
+        /// Nanoseconds of the monotonic clock; 0 if nothing was counted.
         var windowStart: UInt64 = 0
         var counts = [0, 0, 0]
     }
 
-    private struct Shared {
+    fileprivate struct Shared {
         var open = 0
         var clients: [IPNetwork: Client] = [:]
+        /// When those that were idle were forgotten last.
+        var forgotten: UInt64 = 0
     }
 
     private let shared = Mutex(Shared())
-    private static let windowNanoseconds: UInt64 = 60_000_000_000
+    fileprivate static let windowNanoseconds: UInt64 = 60_000_000_000
     /// Clients remembered after their last connection, for the rates.
     private static let rememberedClients = 100_000
 
@@ -44,6 +46,9 @@ package final class ClientLimits: Sendable {
 
     package var openConnections: Int { self.shared.withLock { $0.open } }
 
+    /// Clients that are connected, or whose rates are remembered.
+    package var knownClients: Int { self.shared.withLock { $0.clients.count } }
+
     /// - Parameters:
     ///   - isExempt: only the limit on all connections counts for this client.
     ///   - now: nanoseconds of the monotonic clock.
@@ -52,9 +57,10 @@ package final class ClientLimits: Sendable {
     ) throws(Refusal) -> Permit {
         let network = Self.client(address, limits)
         let refusal = self.shared.withLock { shared -> Refusal? in
+            shared.forgetIdle(now: now)
             guard shared.open < limits.connections else { return .allConnections }
             var client = shared.clients[network] ?? Client()
-            client.count(.connections, now)
+            if limits.connectionRatePerClient > 0 { client.count(.connections, now) }
             defer { shared.clients[network] = client }
             if !isExempt {
                 if limits.connectionsPerClient > 0, client.open >= limits.connectionsPerClient {
@@ -91,15 +97,9 @@ package final class ClientLimits: Sendable {
             guard var client = shared.clients[network] else { return }
             client.open -= 1
             // Rates must outlive the connection, but not without bound.
-            let isForgettable = client.open == 0 && shared.clients.count > Self.rememberedClients
+            let isForgettable =
+                client.open == 0 && (client.windowStart == 0 || shared.clients.count > Self.rememberedClients)
             shared.clients[network] = isForgettable ? nil : client
-        }
-    }
-
-    /// Forgets clients that have nothing open and whose minute is over. To be called now and then.
-    package func forgetIdle(now: UInt64) {
-        self.shared.withLock { shared in
-            shared.clients = shared.clients.filter { $0.value.open > 0 || !$0.value.isOver(now) }
         }
     }
 
@@ -108,8 +108,17 @@ package final class ClientLimits: Sendable {
     }
 }
 
+extension ClientLimits.Shared {
+    /// Forgets clients that have nothing open and whose minute is over, once in a minute.
+    fileprivate mutating func forgetIdle(now: UInt64) {
+        guard now &- self.forgotten > ClientLimits.windowNanoseconds else { return }
+        self.forgotten = now
+        self.clients = self.clients.filter { $0.value.open > 0 || !$0.value.isOver(now) }
+    }
+}
+
 extension ClientLimits.Client {
-    fileprivate func isOver(_ now: UInt64) -> Bool { now &- self.windowStart > 60_000_000_000 }
+    fileprivate func isOver(_ now: UInt64) -> Bool { now &- self.windowStart > ClientLimits.windowNanoseconds }
 
     fileprivate mutating func count(_ rate: ClientLimits.Rate, _ now: UInt64) {
         if self.isOver(now) {

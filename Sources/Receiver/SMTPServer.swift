@@ -36,7 +36,7 @@ package final class SMTPServer: Sendable {
     /// - Returns: the address, with the port that was chosen if it was to be 0.
     @discardableResult
     package func listen(on listener: Listener) async throws -> Endpoint? {
-        let bootstrap = ServerBootstrap(group: self.group)
+        var bootstrap = ServerBootstrap(group: self.group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // Linux hands this on to the connections, which saves a call for each.
@@ -49,6 +49,11 @@ package final class SMTPServer: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try self.begin(channel) }
             }
+        if case .address(let endpoint) = listener, endpoint.address.width == 128 {
+            // Else [::] would take the port of 0.0.0.0 as well, and the two could not be listened on together.
+            bootstrap = bootstrap.serverChannelOption(
+                ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 1)
+        }
         let channel =
             switch listener {
             case .address(let endpoint): try await bootstrap.bind(to: SocketAddress(endpoint)).get()

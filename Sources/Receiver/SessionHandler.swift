@@ -45,7 +45,10 @@ final class SessionHandler: ChannelDuplexHandler {
     /// The session is over; what is left is to get the last reply across.
     private var isClosing = false
     private var hasSentLast = false
+    private var hasWrittenLast = false
     private var timer: Scheduled<Void>?
+    /// When it fires, in nanoseconds of the monotonic clock.
+    private var timerDeadline: UInt64 = 0
 
     var lastCommand = ""
     var lastForwardPath: String?
@@ -91,7 +94,13 @@ final class SessionHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !self.isClosing else { return }
         var bytes = self.unwrapInboundIn(data)
-        if self.received.readableBytes == 0 { self.received = bytes } else { self.received.writeBuffer(&bytes) }
+        if self.received.readableBytes == 0 {
+            self.received = bytes
+        } else {
+            // A buffer that is never quite empty would grow by all that goes through it.
+            self.received.discardReadBytes()
+            self.received.writeBuffer(&bytes)
+        }
         self.advance()
     }
 
@@ -107,7 +116,7 @@ final class SessionHandler: ChannelDuplexHandler {
         switch event {
         case ChannelEvent.inputClosed:
             self.hasEnded = true
-            self.isClosing ? context.close(promise: nil) : self.advance()
+            self.hasWrittenLast ? context.close(promise: nil) : self.advance()
         case let shutdown as ServiceShutdown:
             self.handle(.shutdown(shutdown.patience))
             self.advance()
@@ -134,16 +143,16 @@ final class SessionHandler: ChannelDuplexHandler {
     /// Does all that can be done now, and sends what has been answered.
     func advance() {
         var hasNewEvent = false
-        while let context, !self.isClosing, context.channel.isWritable, self.pieces < Self.pieceLimit {
-            guard self.nextEvent(&hasNewEvent) else { break }
+        var isStarved = false
+        while !isStarved, let context, !self.isClosing, context.channel.isWritable, self.pieces < Self.pieceLimit {
+            isStarved = !self.nextEvent(&hasNewEvent)
         }
+        // Nobody will complete what has begun.
+        if isStarved, self.hasEnded, self.session.expectation != .nothing { self.isClosing = true }
         if self.received.readableBytes == 0 { self.received = ByteBuffer() }
         self.flush()
         self.pauseOrResume()
         self.keepTime(isNew: hasNewEvent)
-        if self.hasEnded, !self.isClosing, self.received.readableBytes == 0, self.session.expectation != .nothing {
-            self.context?.close(promise: nil)
-        }
     }
 
     /// - Returns: whether there was anything to do.
@@ -213,16 +222,14 @@ final class SessionHandler: ChannelDuplexHandler {
         guard self.isClosing else { return context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil) }
         self.hasSentLast = true
         self.received = ByteBuffer()
-        if self.hasUnreadInput {
-            // Closing on input that was not read would reset the connection, and the client might not see the reply.
-            context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
-            context.close(mode: .output, promise: nil)
-        } else {
-            let handler = NIOLoopBound(self, eventLoop: self.loop)
-            context.writeAndFlush(self.wrapOutboundOut(bytes)).whenComplete { _ in
-                handler.value.context?.close(promise: nil)
-            }
-        }
+        let handler = NIOLoopBound(self, eventLoop: self.loop)
+        context.writeAndFlush(self.wrapOutboundOut(bytes)).whenComplete { _ in handler.value.closeBehindLast() }
+    }
+
+    /// Closing on input that was not read would reset the connection, and the client might not see the reply.
+    private func closeBehindLast() {
+        self.hasWrittenLast = true
+        self.context?.close(mode: self.hasUnreadInput ? .output : .all, promise: nil)
     }
 
     /// The session ends although the client may still be sending.
@@ -252,10 +259,11 @@ final class SessionHandler: ChannelDuplexHandler {
         if let deadline = self.deadline.deadline { self.startTimer(at: deadline) }
     }
 
-    /// There is one timer, which is not moved with every deadline: it looks again when it fires.
+    /// There is one timer, which is moved only when a deadline comes before it: else it looks again when it fires.
     private func startTimer(at deadline: UInt64) {
-        guard self.timer == nil || self.isClosing else { return }
+        guard self.timer == nil || self.isClosing || deadline < self.timerDeadline else { return }
         self.timer?.cancel()
+        self.timerDeadline = deadline
         let handler = NIOLoopBound(self, eventLoop: self.loop)
         self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
     }

@@ -30,8 +30,8 @@ package struct ClientSession: Sendable {
         case content(Transaction)
         /// Waiting for the answer to the content. Next: `idle`, `closed`.
         case termination(Transaction)
-        /// Waiting for the answer to RSET. Next: `idle`, `closed`.
-        case resetting
+        /// Waiting for the answer to RSET, perhaps with the next delivery. Next: `idle`, `envelope`, `xclient`, `closed`.
+        case resetting(Delivery?)
         /// Next: `closed`.
         case quitting
         /// Next: none.
@@ -79,7 +79,11 @@ package struct ClientSession: Sendable {
             let isRefusal = reply.outcome == .temporary || reply.outcome == .permanent
             return self.end(transaction, undecided: isRefusal ? reply : Self.nonsense(reply))
         case .termination(let transaction): return self.answeredContent(reply, transaction)
-        case .resetting: return reply.outcome == .accepted ? self.becomeIdle() : self.fail(reply)
+        case .resetting(let delivery):
+            guard reply.outcome == .accepted else { return self.fail(reply, delivery) }
+            guard let delivery else { return self.becomeIdle() }
+            self.state = .idle
+            return self.deliver(delivery)
         // The server closes an idle session with 421, and after QUIT there is nothing to hear.
         case .idle, .quitting:
             self.state = .closed
@@ -160,6 +164,10 @@ extension ClientSession {
     }
 
     private mutating func deliver(_ delivery: Delivery) -> [Action] {
+        if case .resetting(nil) = self.state {
+            self.state = .resetting(delivery)
+            return []
+        }
         guard case .idle = self.state else { return [] }
         if self.presented != nil, delivery.client == nil {
             // A notice of ours must not go out in the name of a client; what XCLIENT said cannot be taken back.
@@ -302,7 +310,7 @@ extension ClientSession {
         let outcome = self.outcome(of: transaction, content: reply)
         // A refused MAIL has left no transaction behind.
         guard transaction.sender?.outcome == .accepted else { return [.finished(outcome)] + self.becomeIdle() }
-        self.state = .resetting
+        self.state = .resetting(nil)
         return [.finished(outcome), .expect(.reset), .send(Array("RSET\r\n".utf8))]
     }
 
@@ -335,7 +343,7 @@ extension ClientSession {
         case .greeting, .hello(_, nil):
             self.state = .closed
             return [.unusable(.failed(reply)), .close]
-        case .hello(_, let delivery?), .xclient(let delivery):
+        case .hello(_, let delivery?), .xclient(let delivery), .resetting(let delivery?):
             let outcome = Outcome(
                 replies: delivery.envelope.recipients.map { _ in Self.temporary(reply) }, passedNoticeRequests: false,
                 standing: .brokenEarly)
@@ -343,7 +351,7 @@ extension ClientSession {
             return [.finished(outcome), .close]
         case .envelope(let transaction), .content(let transaction), .termination(let transaction):
             return self.end(transaction, undecided: reply)
-        case .idle, .resetting, .quitting:
+        case .idle, .resetting(nil), .quitting:
             self.state = .closed
             return [.close]
         case .closed: return []

@@ -13,15 +13,21 @@ package struct LineFramer: Sendable {
         case tooLong
     }
 
+    /// Of a line above the limit its beginning is given instead of `tooLong`.
+    private let cutsLongLines: Bool
+
     /// Longest line with its line end, in octets.
     package let limitBytes: Int
     /// Octets at the front of the input that are known to hold no line end.
     private var scannedBytes = 0
     /// The beginning of a line above the limit has been thrown away.
     private var isSkipping = false
+    /// What is given of it.
+    private var beginning: [UInt8] = []
 
-    package init(limitBytes: Int) {
+    package init(limitBytes: Int, cutsLongLines: Bool = false) {
         self.limitBytes = limitBytes
+        self.cutsLongLines = cutsLongLines
     }
 
     /// - Returns: how many octets at the front are done with, and the frame they make; nil if more must arrive.
@@ -31,17 +37,23 @@ package struct LineFramer: Sendable {
                 self.scannedBytes = input.count
                 return (0, nil)
             }
-            self.isSkipping = true
+            self.skip(input)
             self.scannedBytes = 0
             return (input.count, nil)
         }
         self.scannedBytes = 0
         if self.isSkipping || end >= self.limitBytes {
+            self.skip(input)
             self.isSkipping = false
-            return (end + 1, .tooLong)
+            return (end + 1, self.cutsLongLines ? .line(self.beginning, isBare: false) : .tooLong)
         }
         let isBare = end == 0 || input[end - 1] != ASCII.carriageReturn
         return (end + 1, .line(Array(input[..<(isBare ? end : end - 1)]), isBare: isBare))
+    }
+
+    private mutating func skip(_ input: UnsafeRawBufferPointer) {
+        if self.cutsLongLines, !self.isSkipping { self.beginning = Array(input[..<self.limitBytes]) }
+        self.isSkipping = true
     }
 }
 

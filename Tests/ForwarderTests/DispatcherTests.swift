@@ -157,6 +157,11 @@ struct DispatcherFixture {
         self.handle(.openFailed(self.opened.removeFirst().id, .temporary(reply)))
     }
 
+    mutating func exhaustNext() {
+        guard !self.opened.isEmpty else { return }
+        self.handle(.openFailed(self.opened.removeFirst().id, .exhausted(Reply(451, .init(4, 1), "no more servers"))))
+    }
+
     mutating func forget() {
         self.opened = []
         self.delivered = []
@@ -383,7 +388,7 @@ struct DispatcherTests {
         let obstacle = Reply(550, .init(6, 7), "no SMTPUTF8")
         fixture.finishNext(obstacle, .unsuitable)
         #expect(fixture.opened.map(\.excluding) == [["r1"]])
-        fixture.failNext()
+        fixture.exhaustNext()
         #expect(fixture.settled.first?.failed.map(\.reply) == [obstacle])
         fixture.settleNext()
         try fixture.add()
@@ -391,6 +396,13 @@ struct DispatcherTests {
         _ = fixture.readyNext()
         fixture.finishNext()
         #expect(fixture.settled.first?.delivered.count == 1)
+        fixture.settleNext()
+        // One that cannot be reached now is waited for.
+        try fixture.add()
+        fixture.finishNext(obstacle, .unsuitable)
+        fixture.failNext()
+        #expect(fixture.settled.first?.failed.isEmpty == true)
+        #expect(fixture.settled.first?.deferred.count == 1)
     }
 
     @Test func `routes that need no connection are answered at once`() throws {

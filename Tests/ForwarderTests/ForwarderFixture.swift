@@ -120,8 +120,10 @@ final class ForwarderFixture: Sendable {
     }
 
     /// Waits until the queue has so many messages.
-    func waitForMessages(_ count: Int) async throws {
-        try await self.waitUntil("the queue has \(count) messages") { try self.queue.statistics().messages == count }
+    func waitForMessages(_ count: Int, within limit: Duration = .seconds(60)) async throws {
+        try await self.waitUntil("the queue has \(count) messages", within: limit) {
+            try self.queue.statistics().messages == count
+        }
     }
 
     /// What is logged is logged after it is on the disk: wait for that which is looked at.

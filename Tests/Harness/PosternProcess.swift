@@ -40,7 +40,8 @@ package final class PosternProcess: Sendable {
         networks: String = "[]",
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
-        smallDisk: String? = nil, starts: Bool = true
+        smallDisk: String? = nil, resolver: String = "{forwarders: [\"127.0.0.1:9\"], timeout: 1s}",
+        starts: Bool = true
     ) throws {
         self.folder = try TemporaryFolder()
         self.address = try .free()
@@ -62,7 +63,7 @@ package final class PosternProcess: Sendable {
             state: \(self.folder.path("state"))
             control: \(self.folder.path("control"))
             rules: \(self.folder.path("rules"))
-            resolver: {forwarders: ["127.0.0.1:9"], timeout: 1s}
+            resolver: \(resolver)
             relay_networks: \(networks)
             relay_domains: \(domains)
             relay_recipients: texthash:relay_recipients

@@ -28,8 +28,12 @@ package final class SMTPClient {
     private var socket: Int32
     private var end: End?
 
-    /// - Parameter source: the address to connect from, such as `127.0.0.5`.
-    package init(_ server: Endpoint, from source: String? = nil, patience: Duration = .seconds(30)) throws {
+    /// - Parameters:
+    ///   - source: the address to connect from, such as `127.0.0.5`.
+    ///   - receiveBuffer: about how many octets the kernel takes before they are read; nil for its own choice.
+    package init(
+        _ server: Endpoint, from source: String? = nil, receiveBuffer: Int32? = nil, patience: Duration = .seconds(30)
+    ) throws {
         self.server = server
         self.patience = patience
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
@@ -37,6 +41,7 @@ package final class SMTPClient {
         guard self.socket >= 0 else { throw HarnessError("cannot make a socket", code: errno) }
         // Every send becomes a segment of its own.
         try self.set(TCP_NODELAY, of: Int32(IPPROTO_TCP), to: Int32(1))
+        if let receiveBuffer { try self.set(SO_RCVBUF, of: SOL_SOCKET, to: receiveBuffer) }
         if let source {
             let result = try Endpoint(source, 0).withSocketAddress { bind(self.socket, $0, $1) }
             guard result == 0 else { throw HarnessError("cannot connect from \(source)", code: errno) }
@@ -106,6 +111,26 @@ package final class SMTPClient {
                 throw HarnessError("cannot send to \(self.server)", code: errno)
             }
         }
+    }
+
+    /// Sends until the server has taken nothing for a while, or all.
+    ///
+    /// - Returns: how many octets went out.
+    package func sendWhileTaken(_ bytes: [UInt8], stallsAfter limit: Duration = .milliseconds(500)) throws -> Int {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let sent = rest.withUnsafeBytes {
+                Glibc.send(self.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if sent >= 0 {
+                rest = rest.dropFirst(sent)
+            } else if errno == EAGAIN {
+                guard try self.poll(POLLOUT, until: ContinuousClock.now + limit) else { break }
+            } else if errno != EINTR {
+                throw HarnessError("cannot send to \(self.server)", code: errno)
+            }
+        }
+        return bytes.count - rest.count
     }
 
     /// Sends no more, and can still read.

@@ -7,6 +7,7 @@ import Receiver
 import Rules
 import SMTP
 import Synchronization
+import Testing
 
 /// A receiving server on a port of its own, with a real queue in a folder of its own.
 final class SMTPServerFixture: Sendable {
@@ -14,7 +15,7 @@ final class SMTPServerFixture: Sendable {
     let server: SMTPServer
     let address: Harness.Endpoint
     let clients = ClientLimits()
-    private let folder: TemporaryFolder
+    let folder: TemporaryFolder
     private let group: MultiThreadedEventLoopGroup
     private let box = EventBox()
 
@@ -39,7 +40,7 @@ final class SMTPServerFixture: Sendable {
             generation: { ReceiverGeneration(limits: limits, relay: policy, lanes: .byDomain) })
         self.server = SMTPServer(context: context, group: self.group)
         let endpoint = try await self.server.listen(on: listener ?? .address(Mail.Endpoint(.v4(0x7F00_0001), port: 0)))
-        self.address = Harness.Endpoint("127.0.0.1", endpoint?.port ?? 0)
+        self.address = Harness.Endpoint(endpoint?.address.description ?? "127.0.0.1", endpoint?.port ?? 0)
     }
 
     func end() async throws {
@@ -54,6 +55,92 @@ final class SMTPServerFixture: Sendable {
             let bytes = try self.queue.content(of: message.id, from: 0, limit: .max >> 1)
             return (message, String(decoding: bytes, as: UTF8.self))
         }
+    }
+}
+
+extension SMTPServerFixture {
+    /// A client that has been greeted and has said EHLO.
+    func client(from source: String? = nil, patience: Duration = .seconds(30)) throws -> SMTPClient {
+        let client = try SMTPClient(self.address, from: source, patience: patience)
+        _ = try client.reply()
+        try client.command("EHLO client.example")
+        return client
+    }
+
+    /// A client to which content may now be sent.
+    func clientInContent(patience: Duration = .seconds(30)) throws -> SMTPClient {
+        let client = try self.client(patience: patience)
+        try client.command("MAIL FROM:<a@client.example>")
+        try client.command("RCPT TO:<user@example.test>")
+        let reply = try client.command("DATA")
+        guard reply.code == 354 else { throw HarnessError("DATA: \(reply)") }
+        return client
+    }
+
+    /// Nothing but whole messages is in the queue.
+    func checkQueue() throws {
+        let report = try QueueCheck(folder: self.folder.path).run()
+        #expect(report.findings == [])
+        #expect(try self.queue.statistics().receiving == 0)
+    }
+}
+
+/// Content of about so many octets, in lines that differ.
+func largeContent(_ bytes: Int) -> [UInt8] {
+    var content = Array("Subject: large\r\n\r\n".utf8)
+    content.reserveCapacity(bytes + 1000)
+    let filler = [UInt8](repeating: UInt8(ascii: "x"), count: 890)
+    var number = 0
+    while content.count < bytes {
+        content += "\(number) ".utf8
+        content += filler
+        content += "\r\n".utf8
+        number += 1
+    }
+    return content
+}
+
+/// Holds the queue's writing thread before its commits, or makes these fail.
+final class WriterGate: Sendable {
+    private struct State {
+        var isClosed = false
+        var isHolding = false
+        var fault: QueueError?
+        var faults = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Nothing is committed from now on.
+    func close() { self.state.withLock { $0.isClosed = true } }
+
+    func open() { self.state.withLock { $0.isClosed = false } }
+
+    /// The next so many commits fail.
+    func fail(_ count: Int, with fault: QueueError) { self.state.withLock { ($0.faults, $0.fault) = (count, fault) } }
+
+    /// A commit is waiting.
+    var isHolding: Bool { self.state.withLock { $0.isHolding } }
+
+    /// Commits that are still to fail.
+    var faultsLeft: Int { self.state.withLock { $0.faults } }
+
+    var probe: QueueProbe {
+        var probe = QueueProbe()
+        probe.reached = { step throws(QueueError) in
+            guard step == .beforeCommit else { return }
+            while self.state.withLock({ state in
+                state.isHolding = state.isClosed
+                return state.isClosed
+            }) { usleep(1000) }
+            let fault = self.state.withLock { state -> QueueError? in
+                guard state.faults > 0 else { return nil }
+                state.faults -= 1
+                return state.fault
+            }
+            if let fault { throw fault }
+        }
+        return probe
     }
 }
 
