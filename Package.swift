@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 /// Swift 6 language mode comes with the tools version.
@@ -37,7 +36,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 /// The libFuzzer program links only when everything is built with its instrumentation, so it is there only then.
 let fuzzer: [Target] =
-    ProcessInfo.processInfo.environment["POSTERN_FUZZ"] == nil
+    Context.environment["POSTERN_FUZZ"] == nil
     ? []
     : [
         .executableTarget(
