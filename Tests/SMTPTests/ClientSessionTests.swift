@@ -153,6 +153,24 @@ struct ClientSessionTests {
         #expect(self.sent(session.handle(.deliver(try self.delivery()))).hasPrefix("MAIL FROM"))
     }
 
+    @Test func `a delivery that comes before RSET is answered waits for it`() throws {
+        for answer in [Reply(250, nil, "Ok"), Reply(421, nil, "Bye")] {
+            var session = self.ready()
+            _ = session.handle(.deliver(try self.delivery()))
+            for reply in [Reply(250, nil, "Ok"), Reply(550, nil, "No")] { _ = session.handle(.reply(reply)) }
+            #expect(self.sent(session.handle(.reply(Reply(554, nil, "Nobody")))) == "RSET\r\n")
+            #expect(session.handle(.deliver(try self.delivery(["b@example.com"]))) == [])
+            let actions = session.handle(.reply(answer))
+            if answer.code == 250 {
+                #expect(self.sent(actions).contains("RCPT TO:<b@example.com>"))
+            } else {
+                #expect(self.outcome(actions)?.standing == .brokenEarly)
+                #expect(self.outcome(actions)?.replies.map(\.outcome) == [.temporary])
+                #expect(actions.last == .close)
+            }
+        }
+    }
+
     /// RFC 5321 §3.8: at any point.
     @Test(arguments: 0...4)
     func `421 at any point ends the session and spares who was not refused`(position: Int) throws {

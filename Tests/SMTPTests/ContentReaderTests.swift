@@ -100,8 +100,8 @@ struct ContentReaderTests {
 }
 
 struct LineFramerTests {
-    private func frames(_ pieces: [[UInt8]], limit: Int = 20) -> [LineFramer.Frame] {
-        var framer = LineFramer(limitBytes: limit)
+    private func frames(_ pieces: [[UInt8]], limit: Int = 20, cuts: Bool = false) -> [LineFramer.Frame] {
+        var framer = LineFramer(limitBytes: limit, cutsLongLines: cuts)
         var buffer: [UInt8] = []
         var frames: [LineFramer.Frame] = []
         for piece in pieces {
@@ -132,6 +132,18 @@ struct LineFramerTests {
         let text = String(repeating: "x", count: 18)
         #expect(self.frames([Array("\(text)\r\n".utf8)]) == [.line(Array(text.utf8), isBare: false)])
         #expect(self.frames([Array("\(text)x\r\n".utf8)]) == [.tooLong])
+    }
+
+    @Test func `of long lines the beginning comes out, wherever the input is cut`() {
+        let long = String(repeating: "0123456789", count: 5)
+        let input = Array("\(long)\r\nQUIT\r\n\(long)\n\(long)".utf8)
+        let beginning = LineFramer.Frame.line(Array(long.utf8.prefix(20)), isBare: false)
+        let expected = [beginning, .line(Array("QUIT".utf8), isBare: false), beginning]
+        #expect(self.frames([input], cuts: true) == expected)
+        #expect(self.frames(input.map { [$0] }, cuts: true) == expected)
+        for cut in 0...input.count {
+            #expect(self.frames([Array(input[..<cut]), Array(input[cut...])], cuts: true) == expected)
+        }
     }
 }
 
