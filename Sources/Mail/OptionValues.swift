@@ -103,6 +103,9 @@ extension Duration: OptionValue {
         ("s", 1_000_000),
     ]
 
+    /// A hundred years in microseconds: no sum of a duration and a time of any unit can overflow.
+    private static let longest: Int64 = 36_500 * 86_400_000_000
+
     package init?(optionText text: some StringProtocol) {
         var scanner = ByteScanner(text)
         var total: Int64 = 0
@@ -110,9 +113,11 @@ extension Duration: OptionValue {
         while !scanner.isAtEnd {
             let digits = scanner.read(while: ASCII.isDigit)
             let name = String(decoding: scanner.read { !ASCII.isDigit($0) }, as: UTF8.self)
-            guard let count = Int64(String(decoding: digits, as: UTF8.self)), count < 1_000_000 else { return nil }
+            guard let count = Int64(String(decoding: digits, as: UTF8.self)) else { return nil }
             if count == 0, name.isEmpty, scanner.isAtEnd { break }
-            guard let unit = Self.units.first(where: { $0.name == name }) else { return nil }
+            guard let unit = Self.units.first(where: { $0.name == name }),
+                count <= (Self.longest - total) / unit.microseconds
+            else { return nil }
             total += count * unit.microseconds
         }
         self = .microseconds(total)
@@ -158,8 +163,9 @@ package struct ByteCount: Hashable, Comparable, Sendable, OptionValue {
         let text = try node.scalar(expected: Self.optionSyntax)
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let name = text.dropFirst(digits.count).drop { $0 == " " }
-        guard let count = Int(digits), count < 1 << 22 || name == "B" || name.isEmpty,
-            let unit = Self.units.first(where: { $0.name == name })?.bytes ?? (count == 0 && name.isEmpty ? 1 : nil)
+        guard let count = Int(digits),
+            let unit = Self.units.first(where: { $0.name == name })?.bytes ?? (count == 0 && name.isEmpty ? 1 : nil),
+            count <= Int.max / unit
         else { throw node.error("'\(text)' is not \(Self.optionSyntax)") }
         self.bytes = count * unit
     }
