@@ -72,9 +72,9 @@ package struct ControlClient: ~Copyable {
             while true {
                 if let end = self.buffer[self.start...].firstIndex(of: ASCII.lineFeed) {
                     let header = self.buffer[self.start..<end]
-                    guard let kind = header.first,
-                        let count = Int(String(decoding: header.dropFirst(2), as: UTF8.self)), count >= 0
-                    else { throw .broken("an answer that is none") }
+                    guard let (kind, count) = ControlFrame.header(header) else {
+                        throw .broken("an answer that is none")
+                    }
                     try self.fill(count: end + 1 - self.start + count)
                     let payload = Array(self.buffer[(self.start + header.count + 1)...].prefix(count))
                     self.start += header.count + 1 + count
