@@ -34,6 +34,17 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// The program that Tests/fuzz.sh runs. libFuzzer brings its main function, so other builds could not link it; and
+/// without -parse-as-library the compiler would make one of its own.
+let fuzzers: [Target] =
+    Context.environment["POSTERN_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Main",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
+    ]
+
 let package = Package(
     name: "postern",
     products: [.executable(name: "postern", targets: ["postern"])],
@@ -75,5 +86,11 @@ let package = Package(
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
-    ]
+
+        // What must hold of every parser; its own target because both the tests and libFuzzer run it.
+        target(
+            "FuzzTargets", path: "Tests/Fuzz/Targets",
+            ["SMTP", "Mail", "Rules", "Queue", "Forwarder", "Resolver", "Daemon"]),
+        tests("FuzzTests", ["FuzzTargets"]),
+    ] + fuzzers
 )
