@@ -89,10 +89,18 @@ extension FileError {
         case .duplicatedKeysInMapping(let keys, let context):
             // The parser says where the group ends; the repeated key is the last of its name before that.
             let key = keys.first ?? ""
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(max(context.mark.line, 1))
+            let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+                .prefix(max(context.mark.line, 1))
             let index = lines.lastIndex { $0.drop { $0 == " " }.hasPrefix("\(key):") }
             let column = index.map { lines[$0].prefix { $0 == " " }.count + 1 }
-            self.init(file: file, line: index.map { $0 + 1 }, column: column, message: "key '\(key)' is repeated")
+            self.init(
+                file: file, line: index.map { $0 + 1 } ?? context.mark.line, column: column ?? context.mark.column,
+                message: "key '\(key)' is repeated")
+        case .reader(let problem, _, let value, _):
+            // The first such character is the one; it may stand inside what is one character to String.
+            let lines = text.unicodeScalars.prefix { $0.value != UInt32(clamping: value) }
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            self.init(file: file, line: lines.count, column: (lines.last?.count ?? 0) + 1, message: problem)
         default: self.init(file: file, message: "\(error)")
         }
     }
