@@ -34,13 +34,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// The libFuzzer program links only when everything is built with its instrumentation, so it is there only then.
-let fuzzer: [Target] =
+/// The program that Tests/fuzz.sh runs. libFuzzer brings its main function, so other builds could not link it; and
+/// without -parse-as-library the compiler would make one of its own.
+let fuzzers: [Target] =
     Context.environment["POSTERN_FUZZ"] == nil
     ? []
     : [
         .executableTarget(
-            name: "fuzzer", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Driver",
+            name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Main",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
     ]
 
@@ -89,11 +90,12 @@ let package = Package(
         tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
-        // Parsers and their properties: Tests/Fuzz/Corpus and mutants of it in every run, libFuzzer with `make fuzz`.
+        tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
+
+        // What must hold of every parser; its own target because both the tests and libFuzzer run it.
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
-            ["Mail", "SMTP", "Rules", "Queue", "Forwarder", "Daemon", "Resolver"]),
+            ["SMTP", "Mail", "Rules", "Queue", "Forwarder", "Resolver", "Daemon"]),
         tests("FuzzTests", ["FuzzTargets"]),
-        tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
-    ] + fuzzer
+    ] + fuzzers
 )

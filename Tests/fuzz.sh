@@ -1,33 +1,82 @@
 #!/bin/sh
-# Looks for inputs that break a parser: fuzz.sh [TARGET [SECONDS]], all targets for 60 seconds each by default.
+# Fuzzes the parsers.
 #
-# Begins with the corpus in Tests/Fuzz/Corpus. What breaks a parser is kept in .build/fuzz/found; put it into the corpus
-# with the fix, and `make test` looks at it for ever.
+#   Tests/fuzz.sh                      every target for a minute
+#   Tests/fuzz.sh TARGET [SECONDS]     one of them, or all of them with the name `all`
+#   Tests/fuzz.sh merge [TARGET]       takes into Tests/Fuzz/Corpus what runs before have found, if it reaches new code
+#
+# A target is a case of FuzzTarget (Tests/Fuzz/Targets). It begins with the inputs that are kept in Tests/Fuzz/Corpus
+# and with those that earlier runs found, which are in .build/fuzz/corpus. An input that breaks something is left in
+# .build/fuzz/artifacts, and the exit status is 1: repair it, and put the input into the corpus under a name that says
+# what it is about.
 set -eu
+
 cd "$(dirname "$0")/.."
-scratch=$PWD/.build/fuzz
-seconds=${2:-60}
-corpus=$PWD/Tests/Fuzz/Corpus
+work=$PWD/.build/fuzz
+kept=Tests/Fuzz/Corpus
 
-# libFuzzer brings its own main.
-export POSTERN_FUZZ=1
-swift build --scratch-path "$scratch" --product fuzzer --sanitize=fuzzer --sanitize=address
-
-status=0
-for folder in "$corpus/${1:-}"*/; do
-    target=$(basename "$folder")
-    mkdir -p "$scratch/corpus/$target" "$scratch/found"
-    log=$scratch/$target.log
-    # The machine's own backtrace would wait for a terminal.
-    SWIFT_BACKTRACE=enable=no POSTERN_FUZZ_TARGET=$target "$scratch/debug/fuzzer" \
-        -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$scratch/found/$target-" "$scratch/corpus/$target" "$folder" >"$log" 2>&1 || {
-        status=1
-        echo "$target: BROKEN, see $log"
-        continue
+# A build of its own, because instrumentation is for everything that is linked: release, for ten times the executions.
+build() {
+    POSTERN_FUZZ=1 swift build --configuration release --product fuzz --sanitize=fuzzer --sanitize=address \
+        --scratch-path "$work" >"$work/build.log" 2>&1 || {
+        cat "$work/build.log" >&2
+        exit 2
     }
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    new=$(sed -n 's/^stat::new_units_added: *//p' "$log")
-    echo "$target: $runs inputs, $new of them reached something new"
-done
-exit $status
+}
+
+# Swift's own report of a crash would hang below libFuzzer. Swift keeps objects to the end that LeakSanitizer takes
+# for lost.
+fuzz() {
+    target=$1
+    shift
+    FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0 \
+        "$work/release/fuzz" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$work/artifacts/$target-" "$@"
+}
+
+# The longest input that is worth while; FuzzTarget.maximumBytes, for the tests, says the same.
+length() {
+    case $1 in
+    command | configuration | control | log) echo 2048 ;;
+    address | xtext | ip | timestamp | options | route) echo 512 ;;
+    *) echo 4096 ;;
+    esac
+}
+
+run() {
+    mkdir -p "$work/corpus/$1"
+    log=$work/$1.log
+    dictionary=Tests/Fuzz/Dictionaries/$1
+    status=ok
+    fuzz "$1" -max_total_time="$2" -max_len="$(length "$1")" -print_final_stats=1 -reload=0 \
+        $([ ! -e "$dictionary" ] || echo "-dict=$dictionary") \
+        "$work/corpus/$1" "$kept/$1" >"$log" 2>&1 || status=failed
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
+    added=$(sed -n 's/^stat::new_units_added: *//p' "$log" | tail -1)
+    coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
+    printf '%-14s %-7s %10s executions %6s edges %6s new inputs\n' \
+        "$1" "$status" "${executions:-?}" "${coverage:-?}" "${added:-?}"
+    [ $status = ok ] || {
+        sed -n '/Fatal error:/p;/^SUMMARY:/p;/Test unit written to/p' "$log"
+        return 1
+    }
+}
+
+# Adds as few files as have the coverage of all that was found.
+merge() {
+    fuzz "$1" -set_cover_merge=1 -max_len="$(length "$1")" "$kept/$1" "$work/corpus/$1" >"$work/$1.merge.log" 2>&1
+    printf '%-14s %5s files %7s octets\n' "$1" "$(find "$kept/$1" -type f | wc -l)" "$(cat "$kept/$1"/* | wc -c)"
+}
+
+targets() {
+    if [ "${1:-all}" = all ]; then ls "$kept"; else echo "$1"; fi
+}
+
+mkdir -p "$work/artifacts"
+build
+if [ "${1:-}" = merge ]; then
+    for target in $(targets "${2:-all}"); do merge "$target"; done
+    exit
+fi
+failed=0
+for target in $(targets "${1:-all}"); do run "$target" "${2:-60}" || failed=1; done
+exit $failed

@@ -99,10 +99,11 @@ extension FileError {
             let key = keys.first ?? ""
             let place = Self.place(ofRepeated: key, after: first, in: text) ?? first
             self.init(file: file, line: place.line, column: place.column, message: "key '\(key)' is repeated")
-        case .reader(let problem, let offset, _, _):
-            let before = offset.map { text.prefix($0).split(separator: "\n", omittingEmptySubsequences: false) }
-            self.init(
-                file: file, line: before?.count, column: before?.last.map { $0.count + 1 }, message: problem)
+        case .reader(let problem, _, let value, _):
+            // The first such character is the one; it may stand inside what is one character to String.
+            let lines = text.unicodeScalars.prefix { $0.value != UInt32(clamping: value) }
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            self.init(file: file, line: lines.count, column: (lines.last?.count ?? 0) + 1, message: problem)
         default: self.init(file: file, message: "\(error)")
         }
     }

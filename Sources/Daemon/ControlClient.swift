@@ -68,17 +68,13 @@ package struct ControlClient: ~Copyable {
             self.descriptor = descriptor
         }
 
-        /// Documents and pieces of content are far smaller.
-        private static let largestPayloadBytes = 1 << 30
-
         mutating func nextFrame() throws(Failure) -> (UInt8, [UInt8]) {
             while true {
                 if let end = self.buffer[self.start...].firstIndex(of: ASCII.lineFeed) {
                     let header = self.buffer[self.start..<end]
-                    guard let kind = header.first,
-                        let count = Int(String(decoding: header.dropFirst(2), as: UTF8.self)),
-                        (0...Self.largestPayloadBytes).contains(count)
-                    else { throw .broken("an answer that is none") }
+                    guard let (kind, count) = ControlFrame.header(header) else {
+                        throw .broken("an answer that is none")
+                    }
                     try self.fill(count: end + 1 - self.start + count)
                     let payload = Array(self.buffer[(self.start + header.count + 1)...].prefix(count))
                     self.start += header.count + 1 + count

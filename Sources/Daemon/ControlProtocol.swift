@@ -1,4 +1,5 @@
 import Foundation
+import Mail
 
 /// What a command asks the daemon, over the control socket: one JSON object and a line end.
 package struct ControlRequest: Codable, Sendable {
@@ -158,6 +159,18 @@ package enum ControlFrame {
 
     package static func encode(_ kind: UInt8, _ payload: some Collection<UInt8>) -> [UInt8] {
         [kind] + Array(" \(payload.count)\n".utf8) + payload
+    }
+
+    /// Largest payload; documents and pieces of content are far smaller.
+    private static let maximumBytes = 1 << 30
+
+    /// Reads the line in front of a payload, without its line end: what follows, and how many octets of it; nil if it
+    /// is none.
+    package static func header(_ line: some Collection<UInt8>) -> (kind: UInt8, count: Int)? {
+        guard let kind = line.first, line.dropFirst().first == ASCII.space,
+            let count = Int(String(decoding: line.dropFirst(2), as: UTF8.self)), (0...Self.maximumBytes).contains(count)
+        else { return nil }
+        return (kind, count)
     }
 }
 

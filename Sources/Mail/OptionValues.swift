@@ -114,8 +114,8 @@ extension Duration: OptionValue {
         ("s", 1_000_000),
     ]
 
-    /// A thousand years: a time that far away still fits into a ``Timestamp``.
-    private static let longestMicroseconds: Int64 = 365_000 * 86_400_000_000
+    /// A hundred years in microseconds: no sum of a duration and a time of any unit can overflow.
+    private static let longest: Int64 = 36_500 * 86_400_000_000
 
     package init?(optionText text: some StringProtocol) {
         var scanner = ByteScanner(text)
@@ -126,11 +126,10 @@ extension Duration: OptionValue {
             let name = String(decoding: scanner.read { !ASCII.isDigit($0) }, as: UTF8.self)
             guard let count = Int64(String(decoding: digits, as: UTF8.self)) else { return nil }
             if count == 0, name.isEmpty, scanner.isAtEnd { break }
-            guard let unit = Self.units.first(where: { $0.name == name }) else { return nil }
-            let (part, partOverflows) = count.multipliedReportingOverflow(by: unit.microseconds)
-            let (sum, sumOverflows) = total.addingReportingOverflow(part)
-            guard !partOverflows, !sumOverflows, sum <= Self.longestMicroseconds else { return nil }
-            total = sum
+            guard let unit = Self.units.first(where: { $0.name == name }),
+                count <= (Self.longest - total) / unit.microseconds
+            else { return nil }
+            total += count * unit.microseconds
         }
         self = .microseconds(total)
     }
@@ -177,9 +176,9 @@ package struct ByteCount: Hashable, Comparable, Sendable, OptionValue {
         let name = text.dropFirst(digits.count).drop { $0 == " " }
         guard let count = Int(digits),
             let unit = Self.units.first(where: { $0.name == name })?.bytes ?? (count == 0 && name.isEmpty ? 1 : nil),
-            case let (bytes, overflows) = count.multipliedReportingOverflow(by: unit), !overflows
+            count <= Int.max / unit
         else { throw node.error("'\(text)' is not \(Self.optionSyntax)") }
-        self.bytes = bytes
+        self.bytes = count * unit
     }
 
     package var optionText: String {

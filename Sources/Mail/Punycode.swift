@@ -7,8 +7,11 @@ package enum Punycode {
     /// The domain with each label in lower case and as A-label; nil if a label cannot be one.
     package static func asciiDomain(_ domain: String) -> String? {
         var labels: [String] = []
-        // RFC 3490 §3.1 names three more characters that are typed as dots.
-        for label in domain.split(omittingEmptySubsequences: false, whereSeparator: { ".。．｡".contains($0) }) {
+        // RFC 3490 §3.1 names three more characters that are typed as dots. A dot is one also before a combining mark.
+        let parts = domain.unicodeScalars.split(omittingEmptySubsequences: false) {
+            ".。．｡".unicodeScalars.contains($0)
+        }
+        for label in parts.map(String.init) {
             guard !label.isEmpty else { return nil }
             if label.isASCII {
                 labels.append(label.asciiLowercased)

@@ -41,7 +41,8 @@ extension Timestamp {
     /// The date in UTC: `2026-11-21T04:50:00.123Z` (RFC 3339), with milliseconds.
     package var rfc3339: String {
         let parts = CalendarTime(self)
-        let milliseconds = (self.microseconds - self.seconds * 1_000_000) / 1000
+        // The product can lie below the smallest number; the difference does not.
+        let milliseconds = (self.microseconds &- self.seconds &* 1_000_000) / 1000
         return "\(parts.year.padded(4))-\(parts.month.padded(2))-\(parts.day.padded(2))T"
             + "\(parts.clock).\(Int(milliseconds).padded(3))Z"
     }

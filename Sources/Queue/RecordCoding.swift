@@ -46,8 +46,8 @@ struct RecordWriter {
 }
 
 /// Reads what ``RecordWriter`` wrote, and finds out if it did not.
-struct RecordReader {
-    struct Damage: Error, Equatable {
+package struct RecordReader {
+    package struct Damage: Error, Equatable {
         let what: String
     }
 

@@ -1,4 +1,4 @@
-import Mail
+package import Mail
 
 // The records of the queue, format 1. A record of another format is damage to this version.
 
@@ -6,7 +6,7 @@ extension QueuedMessage {
     static let format: UInt8 = 1
 
     /// What never changes about the message, with the lanes it began in.
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var writer = RecordWriter(format: Self.format)
         writer.write(self.arrival)
         writer.write(byte: (self.about == nil ? 0 : 1) | (self.needsSMTPUTF8 ? 2 : 0))
@@ -29,7 +29,7 @@ extension QueuedMessage {
     }
 
     /// - Parameter progress: the record of its progress; nil if nothing has been tried.
-    init(id: QueueID, record: UnsafeRawBufferPointer, progress: Progress?) throws(RecordReader.Damage) {
+    package init(id: QueueID, record: UnsafeRawBufferPointer, progress: Progress?) throws(RecordReader.Damage) {
         var reader = try RecordReader(record, format: Self.format)
         let arrival = try reader.readTime()
         let flags = try reader.readByte()
@@ -61,7 +61,7 @@ extension QueuedMessage {
 extension Progress {
     static let format: UInt8 = 1
 
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var writer = RecordWriter(format: Self.format)
         writer.write(byte: (self.isHeld ? 1 : 0) | (self.wasDelayNotified ? 2 : 0))
         writer.write(self.lanes.count)
@@ -81,7 +81,7 @@ extension Progress {
         return writer.finish()
     }
 
-    init(record: UnsafeRawBufferPointer) throws(RecordReader.Damage) {
+    package init(record: UnsafeRawBufferPointer) throws(RecordReader.Damage) {
         var reader = try RecordReader(record, format: Self.format)
         let flags = try reader.readByte()
         var lanes: [Lane] = []

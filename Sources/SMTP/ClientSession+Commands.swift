@@ -30,7 +30,9 @@ extension Recipient {
         var command = "RCPT TO:<\(self.mailbox)>"
         if extensions.dsn {
             if let notify = self.parameters.notify { command += " NOTIFY=\(notify)" }
-            if let original = self.parameters.originalRecipient { command += " ORCPT=\(original)" }
+            if let original = self.parameters.originalRecipient {
+                command += " ORCPT=\(OriginalRecipient.asciiForm(of: original))"
+            }
         }
         return command + "\r\n"
     }

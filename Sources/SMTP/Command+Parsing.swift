@@ -72,7 +72,7 @@ extension ByteScanner {
         let name = self.read { !ASCII.isBlank($0) && !ASCII.isControl($0) }
         _ = self.skipBlanks()
         guard self.isAtEnd, (1...DomainName.maximumBytes).contains(name.count),
-            let text = String(validatingUTF8: name)
+            let text = String(validatingUTF8: name), text.isPrintable
         else { throw .badName }
         return text
     }

@@ -66,6 +66,15 @@ package struct OriginalRecipient: Hashable, Sendable {
         self.address = decoded
     }
 
+    /// A value of the type `utf-8` as every server can take it, whether or not it offers SMTPUTF8 (RFC 6533 §3).
+    package static func asciiForm(of text: String) -> String {
+        guard !text.isASCII else { return text }
+        return text.unicodeScalars.map {
+            $0.isASCII ? String($0) : "\\x{\(String($0.value, radix: 16, uppercase: true))}"
+        }
+        .joined()
+    }
+
     private static func decodeXText(_ text: Substring) -> String? {
         XText.decode(text).flatMap { String(validatingUTF8: $0[...]) }
     }

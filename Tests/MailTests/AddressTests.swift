@@ -75,6 +75,12 @@ struct MailboxTests {
         #expect(Mailbox("a@[IPv6:::1]") == Mailbox("a@[IPv6:0:0:0:0:0:0:0:1]"))
     }
 
+    /// A dot with a combining mark behind it is one character to Unicode, and the end of a label to everybody else.
+    @Test func `a dot ends a label whatever comes behind it`() {
+        #expect(Punycode.asciiDomain("a.\u{301}b") == "a.xn--b-wbb")
+        #expect(Domain("a.\u{301}b.example")?.key == "a.xn--b-wbb.example")
+    }
+
     /// RFC 3492 §7.1, as far as the samples are in the form in which domains are compared.
     @Test(arguments: [
         ("ليهمابتكلموشعربي؟", "egbpdaj6bu4bxfgehfvwxn"), ("他们为什么不说中文", "ihqwcrb4cv8a8dqg056pqjye"),

@@ -21,6 +21,7 @@ struct TimestampTests {
         #expect(late + .seconds(10) == Timestamp(microseconds: .max))
         #expect(Timestamp(microseconds: .min + 1) - .seconds(10) == Timestamp(microseconds: .min))
         #expect(Timestamp(microseconds: 5) - Timestamp(microseconds: 2) == .microseconds(3))
+        #expect(Timestamp(microseconds: .min).rfc3339.hasSuffix("-21T19:59:05.224Z"))
     }
 }
 

@@ -106,6 +106,18 @@ struct ClientSessionTests {
         #expect(end.last == .ready)
     }
 
+    @Test func `an original recipient of another alphabet goes out in ASCII`() throws {
+        var envelope = Envelope(reversePath: .null)
+        var parameters = RecipientParameters()
+        parameters.originalRecipient = "utf-8;ü@example.com"
+        envelope.recipients = [Recipient(try #require(Mailbox("a@example.com")), parameters: parameters)]
+        var session = self.ready()
+        let delivery = ClientSession.Delivery(
+            envelope: envelope, contentBytes: 1, needsSMTPUTF8: false, client: nil, id: QueueID(value: 1))
+        let sent = self.sent(session.handle(.deliver(delivery)))
+        #expect(sent.contains("RCPT TO:<a@example.com> ORCPT=utf-8;\\x{FC}@example.com\r\n"))
+    }
+
     @Test func `EHLO that is not understood is followed by HELO`() throws {
         var session = ClientSession(hostname: "us.example")
         _ = session.handle(.connected)

@@ -62,6 +62,7 @@ struct CommandTests {
         ("GET / HTTP/1.1", .notSMTP), ("POST /evil HTTP/1.1", .notSMTP), ("CONNECT a:25 HTTP/1.0", .notSMTP),
         ("Subject: hello", .notSMTP), ("X-Mailer:x", .notSMTP),
         ("HELO", .badName), ("EHLO ", .badName), ("EHLO a b", .badName), ("EHLO a\u{7}b", .badName),
+        ("EHLO a\u{85}b", .badName), ("HELO a\u{2028}b", .badName),
         ("MAIL FROM:", .syntax(expected: "MAIL FROM:<address>")), ("RCPT TO:", .syntax(expected: "RCPT TO:<address>")),
         ("MAIL FROM:<user>", .badReversePath), ("MAIL FROM:<user@>", .badReversePath),
         ("MAIL FROM:<user@a", .badReversePath),

@@ -1,73 +1,92 @@
-/// A parser, and what must be true of it whatever it is given.
-///
-/// The same functions run in three places: on the corpus and on mutants of it in `FuzzTests`, and under libFuzzer with
-/// `make fuzz`.
-package enum FuzzTarget: String, CaseIterable, Sendable {
-    case line, command, session, data, address, domain, reply, client, xtext, header, ip, option
-    case table, transport, configuration, control
-    case message, progress
-    case dns
+import Mail
 
-    /// - Throws: ``FuzzFailure`` if a property does not hold.
-    package func check(_ bytes: [UInt8]) throws {
+/// What is fuzzed: one parser each, with what must hold of it whatever it is given.
+///
+/// The same checks run under libFuzzer (`Tests/fuzz.sh`) and, over the corpora and mutations of them, with the tests.
+/// An input is the text or stream itself, so that a corpus can be written and read by people; what else a check
+/// needs, such as where a stream is cut, follows from the input.
+package enum FuzzTarget: String, CaseIterable, Sendable {
+    // Streams.
+    case line, session, data, bdat, header, reply, client
+    // Lines and values.
+    case command, address, xtext, ip, timestamp, options
+    // Files and messages.
+    case table, route, configuration, record, dns, control, log
+
+    /// The longest input that is worth while, in octets.
+    package var maximumBytes: Int {
         switch self {
-        case .line: try SMTPProperties.line(bytes)
-        case .command: try SMTPProperties.command(bytes)
-        case .session: try SessionProperties.session(bytes)
-        case .data: try SMTPProperties.data(bytes)
-        case .reply: try SMTPProperties.reply(bytes)
-        case .client: try ClientProperties.client(bytes)
-        case .xtext: try SMTPProperties.xtext(bytes)
-        case .address: try MailProperties.address(bytes)
-        case .domain: try MailProperties.domain(bytes)
-        case .header: try MailProperties.header(bytes)
-        case .ip: try MailProperties.address(ofHost: bytes)
-        case .option: try MailProperties.option(bytes)
-        case .table: try FileProperties.table(bytes)
-        case .transport: try FileProperties.transport(bytes)
-        case .configuration: try FileProperties.configuration(bytes)
-        case .control: FileProperties.control(bytes)
-        case .message: try RecordProperties.message(bytes)
-        case .progress: try RecordProperties.progress(bytes)
-        case .dns: try DNSProperties.message(bytes)
+        case .line, .session, .data, .bdat, .header, .reply, .client, .table, .record, .dns: 4096
+        // The parser of YAML recurses.
+        case .command, .configuration, .control, .log: 2048
+        case .address, .xtext, .ip, .timestamp, .options, .route: 512
+        }
+    }
+
+    /// - Throws: what does not hold. What must not happen at all, such as an overflow, traps.
+    package func check(_ bytes: [UInt8]) throws(Violation) {
+        try self.check(bytes, arriving: [.single, .random(seed: fingerprint(of: bytes))])
+    }
+
+    /// - Parameter arrivals: ways in which a stream may come, all of which must lead to the same as if it came at once.
+    package func check(_ bytes: [UInt8], arriving arrivals: [Arrival]) throws(Violation) {
+        switch self {
+        case .line: try checkLines(bytes, arrivals)
+        case .session: try checkServerSession(bytes, arrivals)
+        case .data: try checkData(bytes, arrivals)
+        case .bdat: try checkChunks(bytes, arrivals)
+        case .header: try checkHeader(bytes, arrivals)
+        case .reply: try checkReplies(bytes, arrivals)
+        case .client: try checkClientSession(bytes, arrivals)
+        case .command: try checkCommand(bytes)
+        case .address: try checkAddress(bytes)
+        case .xtext: try checkXText(bytes)
+        case .ip: try checkIPAddress(bytes)
+        case .timestamp: try checkTimestamp(bytes)
+        case .options: try checkOptions(bytes)
+        case .table: try checkTable(bytes)
+        case .route: try checkRoute(bytes)
+        case .configuration: try checkConfiguration(bytes)
+        case .record: try checkRecord(bytes)
+        case .dns: try checkDNSMessage(bytes)
+        case .control: try checkControl(bytes)
+        case .log: try checkLog(bytes)
+        }
+    }
+
+    /// Whether the input comes in pieces, so that arrivals mean anything.
+    package var isStream: Bool {
+        switch self {
+        case .line, .session, .data, .bdat, .header, .reply, .client: true
+        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .route, .configuration, .record, .dns,
+            .control, .log:
+            false
         }
     }
 }
 
-/// A property that did not hold.
-package struct FuzzFailure: Error, CustomStringConvertible {
+/// Something does not hold that must.
+package struct Violation: Error, CustomStringConvertible {
     package let description: String
-
-    init(_ description: String) {
-        self.description = description
-    }
 }
 
-func require(_ condition: Bool, _ claim: @autoclosure () -> String) throws {
-    guard condition else { throw FuzzFailure(claim()) }
+func require(_ claim: Bool, _ description: @autoclosure () -> String) throws(Violation) {
+    guard claim else { throw Violation(description: description()) }
 }
 
-/// Cuts an input into pieces whose lengths follow from its octets, so that a fuzzer can choose them.
-func pieces(of bytes: [UInt8]) -> [ArraySlice<UInt8>] {
-    var result: [ArraySlice<UInt8>] = []
-    var start = 0
-    while start < bytes.count {
-        let end = min(bytes.count, start + 1 + Int(bytes[start]) % 7)
-        result.append(bytes[start..<end])
-        start = end
-    }
-    return result
-}
+/// For descriptions: octets as text that can be read.
+func shown(_ bytes: some Collection<UInt8>) -> String { String(decoding: bytes, as: UTF8.self).debugDescription }
 
-extension [UInt8] {
-    /// Whether a CR or LF stands alone.
-    var hasBareLineEnding: Bool {
-        self.indices.contains { index in
-            switch self[index] {
-            case 13: index + 1 == self.count || self[index + 1] != 10
-            case 10: index == 0 || self[index - 1] != 13
-            default: false
-            }
+/// No octet could end a line or a string anywhere.
+func holdsNoLineEnd(_ text: String) -> Bool { !text.utf8.contains { $0 == 13 || $0 == 10 || $0 == 0 } }
+
+/// Neither a CR without LF nor an LF without CR.
+func hasOnlyWholeLineEnds(_ bytes: [UInt8]) -> Bool {
+    bytes.indices.allSatisfy { index in
+        switch bytes[index] {
+        case ASCII.carriageReturn: index + 1 < bytes.count && bytes[index + 1] == ASCII.lineFeed
+        case ASCII.lineFeed: index > 0 && bytes[index - 1] == ASCII.carriageReturn
+        default: true
         }
     }
 }
