@@ -211,10 +211,10 @@ extension RecipientParameters {
             }
             self.notify = conditions
         case ("ORCPT", let value?):
-            // RFC 3461 §4.2: at most 500 characters.
-            guard value.count <= 500, let text = String(validatingUTF8: value), OriginalRecipient(text) != nil else {
-                throw .badParameter(name)
-            }
+            // RFC 3461 §4.2: at most 500 characters, also in the form in which it is passed on.
+            guard value.count <= 500, let text = String(validatingUTF8: value), OriginalRecipient(text) != nil,
+                OriginalRecipient.asciiForm(of: text).utf8.count <= 500
+            else { throw .badParameter(name) }
             self.originalRecipient = text
         case ("NOTIFY", nil), ("ORCPT", nil): throw .badParameter(name)
         default: throw .unknownParameter(name)

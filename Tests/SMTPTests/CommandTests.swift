@@ -79,6 +79,7 @@ struct CommandTests {
         ("RCPT TO:<a@b> NOTIFY=NEVER,DELAY", .badParameter("NOTIFY")),
         ("RCPT TO:<a@b> NOTIFY=", .badParameter("NOTIFY")), ("RCPT TO:<a@b> ORCPT=rfc822", .badParameter("ORCPT")),
         ("RCPT TO:<a@b> ORCPT=rfc822;a+0Ab", .badParameter("ORCPT")),
+        ("RCPT TO:<a@b> ORCPT=utf-8;\(String(repeating: "ü", count: 90))@c", .badParameter("ORCPT")),
         ("RCPT TO:<a@b> SIZE=1", .unknownParameter("SIZE")),
         ("DATA now", .syntax(expected: "no argument")), ("RSET x", .syntax(expected: "no argument")),
         ("BDAT", .syntax(expected: "BDAT size [LAST]")), ("BDAT -1", .syntax(expected: "BDAT size [LAST]")),
