@@ -88,8 +88,9 @@ package struct TextTable: Sendable {
 
     private static func split(_ line: String) -> (key: String, value: String)? {
         guard let end = line.utf8.firstIndex(where: ASCII.isBlank) else { return nil }
-        let value = line[end...].drop { $0 == " " || $0 == "\t" }
-        return (Self.fold(String(line[..<end])), String(value))
+        // By octets: with a combining mark behind it a blank is another Character.
+        let value = line.utf8[end...].drop(while: ASCII.isBlank)
+        return (Self.fold(String(line[..<end])), String(Substring(value)))
     }
 
     /// A key as it is looked up: lower case, and a domain that is not ASCII with A-labels.
