@@ -47,9 +47,9 @@ run() {
     log=$work/$1.log
     dictionary=Tests/Fuzz/Dictionaries/$1
     status=ok
-    fuzz "$1" -max_total_time="$2" -max_len="$(length "$1")" -print_final_stats=1 -reload=0 \
+    fuzz "$1" -max_total_time="$2" -max_len="$(length "$1")" -print_final_stats=1 -print_funcs=0 -reload=0 \
         $([ ! -e "$dictionary" ] || echo "-dict=$dictionary") \
-        "$work/corpus/$1" "$kept/$1" >"$log" 2>&1 || status=failed
+        "$work/corpus/$1" "$kept/$1" >"$log" 2>&1 </dev/null || status=failed
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
     added=$(sed -n 's/^stat::new_units_added: *//p' "$log" | tail -1)
     coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
