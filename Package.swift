@@ -55,19 +55,22 @@ let package = Package(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
             providers: [.apt(["liblmdb-dev", "libunbound-dev"])]),
         target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
-        target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", nioCore]),
+        target("Polling", path: "Sources/Libraries/Polling", ["CLibraries", nioCore]),
+        target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", "Polling", nioCore]),
         target("Mail", []),
         target("SMTP", ["Mail"]),
         target("Rules", ["Mail"]),
-        target("Queue", ["Mail", "LMDB", deque]),
+        target("Queue", ["Mail", "LMDB", "Polling", deque]),
+        target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Queue", deque, nioCore, nioPosix]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Receiver", "Forwarder", "Resolver", "CLibraries", nioCore, nioPosix,
-                logging,
-                lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Polling",
+                "CLibraries",
+                nioCore, nioPosix, logging, lifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
@@ -80,6 +83,10 @@ let package = Package(
         tests(
             "ForwarderTests",
             ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
+        tests("PollingTests", ["Polling", nioCore]),
+        tests(
+            "ScreenerTests",
+            ["Screener", "SMTP", "Mail", "Resolver", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix]),
         tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
@@ -95,7 +102,7 @@ let package = Package(
         // What must hold of every parser; its own target because both the tests and libFuzzer run it.
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
-            ["SMTP", "Mail", "Rules", "Queue", "Forwarder", "Resolver", "Daemon"]),
+            ["SMTP", "Mail", "Rules", "Queue", "Screener", "Forwarder", "Resolver", "Daemon"]),
         tests("FuzzTests", ["FuzzTargets"]),
     ] + fuzzers
 )

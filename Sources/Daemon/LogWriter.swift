@@ -1,6 +1,7 @@
 import Foundation
 package import Mail
-package import Queue
+package import Polling
+import Queue
 import Synchronization
 
 /// Where log lines go: standard error, written by a thread of its own so that nobody waits for it.
@@ -16,8 +17,8 @@ package final class LogWriter: Sendable {
     /// Octets that wait to be written, above which lines are dropped.
     private static let backlogLimit = 16 << 20
 
-    package init(descriptor: Int32 = STDERR_FILENO) throws(QueueError) {
-        let thread = try JoinableThread { self.writeUntilClosed(descriptor) }
+    package init(descriptor: Int32 = STDERR_FILENO) throws(SystemError) {
+        let thread = try JoinableThread("log") { self.writeUntilClosed(descriptor) }
         self.thread.withLock { $0 = thread }
     }
 

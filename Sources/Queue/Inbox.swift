@@ -120,35 +120,3 @@ package final class Inbox<Item: Sendable>: @unchecked Sendable {
         return time
     }
 }
-
-/// A thread that runs a closure once and can be waited for.
-///
-/// Sendable: the handle is set before anybody else has the object and never changed.
-package final class JoinableThread: @unchecked Sendable {
-    private var handle = pthread_t()
-
-    package init(_ body: @escaping @Sendable () -> Void) throws(QueueError) {
-        let box = Unmanaged.passRetained(Body(run: body))
-        let code = pthread_create(
-            &self.handle, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            }, box.toOpaque())
-        guard code == 0 else {
-            box.release()
-            throw .unusable("no thread: \(String(cString: strerror(code)))")
-        }
-    }
-
-    package func join() { pthread_join(self.handle, nil) }
-
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-
-        init(run: @escaping @Sendable () -> Void) {
-            self.run = run
-        }
-    }
-}

@@ -1,5 +1,6 @@
 import LMDB
 package import Mail
+import Polling
 import Synchronization
 
 /// The queue in one LMDB database. One thread writes; whatever waits shares its next commit, so that the cost of
@@ -66,7 +67,9 @@ package final class LMDBQueue: MailQueue, @unchecked Sendable {
         }
         let last = try Self.recover(self.environment, self.tables)
         self.shared = Mutex(Shared(generator: QueueIDGenerator(after: last)))
-        self.thread = try JoinableThread { self.writeUntilClosed() }
+        do { self.thread = try JoinableThread("queue") { self.writeUntilClosed() } } catch {
+            throw .unusable("\(error)")
+        }
         self.refreshRoom()
     }
 

@@ -1,6 +1,3 @@
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <unbound.h>
 #include <unbound-event.h>
@@ -17,8 +14,3 @@ struct resolver_event {
     struct ub_event super;
     void *object;
 };
-
-// prctl is variadic.
-static inline void resolver_name_this_thread(const char *name) {
-    prctl(PR_SET_NAME, name);
-}

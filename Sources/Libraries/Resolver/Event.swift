@@ -1,4 +1,5 @@
 internal import CUnbound
+internal import Polling
 
 /// One event of libunbound: a descriptor, a timer or both.
 ///

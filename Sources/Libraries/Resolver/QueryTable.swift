@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import Polling
 internal import Synchronization
 
 /// The book of queries behind its lock: what the asking loops and the resolver's thread share.
@@ -13,7 +14,7 @@ final class QueryTable: Sendable {
     private static let maximumKeptBytes = 2048
 
     init(_ options: ResolverOptions, clock: @escaping @Sendable () -> NIODeadline) throws(ResolverError) {
-        self.wakeup = try Wakeup()
+        do { self.wakeup = try Wakeup() } catch { throw ResolverError(error) }
         self.book = Mutex(
             QueryBook(
                 maximumQueries: options.maximumQueries, cache: AnswerCache(capacity: options.cachedAnswers)))

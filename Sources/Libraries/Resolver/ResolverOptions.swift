@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Polling
 
 /// What an ``UnboundResolver`` is told when it starts.
 package struct ResolverOptions: Sendable {
@@ -94,6 +95,10 @@ package enum ResolverError: Error, Hashable, Sendable {
     case refused(step: String, reason: String)
     /// A call to the system failed; errno.
     case system(call: String, code: Int32)
+}
+
+extension ResolverError {
+    init(_ error: SystemError) { self = .system(call: error.call, code: error.code) }
 }
 
 extension ResolverError: CustomStringConvertible {

@@ -1,5 +1,7 @@
+internal import CSystem
 internal import CUnbound
 internal import Glibc
+internal import Polling
 internal import Synchronization
 
 /// The thread that libunbound lives on.
@@ -16,7 +18,7 @@ final class UnboundThread: @unchecked Sendable {
     init(_ options: ResolverOptions, _ table: QueryTable, _ end: ThreadEnd) throws(ResolverError) {
         self.table = table
         self.end = end
-        self.base = try EventBase(wakeup: table.wakeup)
+        do { self.base = try EventBase(wakeup: table.wakeup) } catch { throw ResolverError(error) }
         self.context = try UnboundContext(options, on: self.base)
     }
 
@@ -37,7 +39,7 @@ final class UnboundThread: @unchecked Sendable {
     }
 
     private static func run(_ retained: Unmanaged<UnboundThread>) {
-        resolver_name_this_thread("resolver")
+        system_name_this_thread("resolver")
         // Signals are for other threads, and a TCP connection that a name server has closed is no reason to die.
         var signals = sigset_t()
         sigfillset(&signals)

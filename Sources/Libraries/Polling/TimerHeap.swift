@@ -1,8 +1,8 @@
-internal import NIOCore
+package import NIOCore
 
 /// Deadlines in order, as a binary heap. A timer that is stopped stays inside until it comes up or until stopped
-/// timers are the majority: libunbound stops almost every timer it starts.
-struct TimerHeap<Element> {
+/// timers are the majority: most timers guard something that happens in time.
+package struct TimerHeap<Element> {
     private struct Entry {
         let deadline: NIODeadline
         let number: UInt64
@@ -10,7 +10,7 @@ struct TimerHeap<Element> {
     }
 
     /// A timer that was started.
-    struct Token: Hashable {
+    package struct Token: Hashable {
         fileprivate let number: UInt64
     }
 
@@ -18,9 +18,11 @@ struct TimerHeap<Element> {
     private var running: Set<UInt64> = []
     private var lastNumber: UInt64 = 0
 
-    var count: Int { self.running.count }
+    package init() {}
 
-    mutating func start(_ element: Element, at deadline: NIODeadline) -> Token {
+    package var count: Int { self.running.count }
+
+    package mutating func start(_ element: Element, at deadline: NIODeadline) -> Token {
         self.lastNumber += 1
         self.running.insert(self.lastNumber)
         self.entries.append(Entry(deadline: deadline, number: self.lastNumber, element: element))
@@ -29,7 +31,7 @@ struct TimerHeap<Element> {
     }
 
     /// Stopping a timer that has come up or was stopped already does nothing.
-    mutating func stop(_ token: Token) {
+    package mutating func stop(_ token: Token) {
         guard self.running.remove(token.number) != nil else { return }
         if self.entries.count > 2 * self.running.count + 64 {
             self.entries.removeAll { !self.running.contains($0.number) }
@@ -38,13 +40,13 @@ struct TimerHeap<Element> {
     }
 
     /// When the next timer comes up.
-    mutating func nextDeadline() -> NIODeadline? {
+    package mutating func nextDeadline() -> NIODeadline? {
         self.dropStopped()
         return self.entries.first?.deadline
     }
 
     /// Takes the first timer whose deadline has come.
-    mutating func next(dueAt now: NIODeadline) -> Element? {
+    package mutating func next(dueAt now: NIODeadline) -> Element? {
         self.dropStopped()
         guard let first = self.entries.first, first.deadline <= now else { return nil }
         self.running.remove(first.number)

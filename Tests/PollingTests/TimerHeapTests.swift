@@ -1,7 +1,7 @@
 import NIOCore
 import Testing
 
-@testable import Resolver
+@testable import Polling
 
 struct TimerHeapTests {
     private let start = NIODeadline.uptimeNanoseconds(0)
