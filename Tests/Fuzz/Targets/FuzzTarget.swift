@@ -9,7 +9,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
     case line, session, data, bdat, header, reply, client
     // Lines and values.
-    case command, address, xtext, ip, timestamp, options
+    case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
     case table, route, configuration, record, dns, control, log
 
@@ -19,7 +19,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .line, .session, .data, .bdat, .header, .reply, .client, .table, .record, .dns: 4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route: 512
+        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl: 512
         }
     }
 
@@ -44,6 +44,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .ip: try checkIPAddress(bytes)
         case .timestamp: try checkTimestamp(bytes)
         case .options: try checkOptions(bytes)
+        case .dnsbl: try checkDNSBLSite(bytes)
         case .table: try checkTable(bytes)
         case .route: try checkRoute(bytes)
         case .configuration: try checkConfiguration(bytes)
@@ -59,7 +60,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .line, .session, .data, .bdat, .header, .reply, .client: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .route, .configuration, .record, .dns,
-            .control, .log:
+            .control, .log, .dnsbl:
             false
         }
     }
