@@ -7,7 +7,7 @@ import Mail
 /// needs, such as where a stream is cut, follows from the input.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
-    case line, session, data, bdat, header, reply, client
+    case line, session, data, bdat, header, reply, client, proxy
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
@@ -16,7 +16,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
         switch self {
-        case .line, .session, .data, .bdat, .header, .reply, .client, .table, .record, .dns: 4096
+        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .table, .record, .dns: 4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
         case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl: 512
@@ -38,6 +38,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .header: try checkHeader(bytes, arrivals)
         case .reply: try checkReplies(bytes, arrivals)
         case .client: try checkClientSession(bytes, arrivals)
+        case .proxy: try checkProxyHeader(bytes, arrivals)
         case .command: try checkCommand(bytes)
         case .address: try checkAddress(bytes)
         case .xtext: try checkXText(bytes)
@@ -58,7 +59,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Whether the input comes in pieces, so that arrivals mean anything.
     package var isStream: Bool {
         switch self {
-        case .line, .session, .data, .bdat, .header, .reply, .client: true
+        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .route, .configuration, .record, .dns,
             .control, .log, .dnsbl:
             false
