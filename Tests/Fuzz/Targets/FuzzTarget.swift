@@ -11,7 +11,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
-    case table, route, configuration, record, dns, control, log
+    case table, route, configuration, record, pass, dns, control, log
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
@@ -19,7 +19,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .table, .record, .dns: 4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl: 512
+        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass: 512
         }
     }
 
@@ -50,6 +50,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .route: try checkRoute(bytes)
         case .configuration: try checkConfiguration(bytes)
         case .record: try checkRecord(bytes)
+        case .pass: try checkPassRecord(bytes)
         case .dns: try checkDNSMessage(bytes)
         case .control: try checkControl(bytes)
         case .log: try checkLog(bytes)
@@ -61,7 +62,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .line, .session, .data, .bdat, .header, .reply, .client, .proxy: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .route, .configuration, .record, .dns,
-            .control, .log, .dnsbl:
+            .control, .log, .dnsbl, .pass:
             false
         }
     }
