@@ -1,6 +1,6 @@
 import Glibc
 import Mail
-import Rules
+package import Rules
 
 /// Reads the text of files that administrators write.
 enum FileText {
@@ -45,15 +45,33 @@ enum FileText {
     }
 }
 
-extension TextTable {
+extension FileText {
     /// Reads a table from its file.
-    init(file: String) throws(FileErrors) {
+    ///
+    /// - Throws: why the file cannot be read, or every problem of the table with its line.
+    fileprivate static func table<Table>(
+        _ file: String, _ read: (String) throws(TableProblems) -> Table
+    ) throws(FileErrors) -> Table {
         let text: String
-        do { text = try FileText.read(file) } catch { throw FileErrors([error]) }
+        do { text = try Self.read(file) } catch { throw FileErrors([error]) }
         do {
-            try self.init(text)
+            return try read(text)
         } catch {
             throw FileErrors(error.list.map { FileError(file: file, line: $0.line, message: $0.message) })
         }
+    }
+}
+
+extension TextTable {
+    /// Reads a table from its file.
+    init(file: String) throws(FileErrors) {
+        self = try FileText.table(file) { (text) throws(TableProblems) in try TextTable(text) }
+    }
+}
+
+extension CIDRTable {
+    /// Reads a table from its file.
+    package init(file: String) throws(FileErrors) {
+        self = try FileText.table(file) { (text) throws(TableProblems) in try CIDRTable(text: text) }
     }
 }

@@ -40,6 +40,51 @@ private func checkPrinting(of table: TextTable) throws(Violation) {
         "\(table.entries) becomes \(again.entries)")
 }
 
+/// A table of networks is read whole, or each problem has its line; and what stands around a line decides if it counts.
+func checkCIDRTable(_ bytes: [UInt8]) throws(Violation) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    let lineCount = text.utf8.count { $0 == ASCII.lineFeed } + 1
+    let table: CIDRTable
+    do {
+        table = try CIDRTable(text: text)
+    } catch {
+        try require(!error.list.isEmpty, "an error without a problem")
+        for problem in error.list {
+            try require((1...lineCount).contains(problem.line), "\(problem) of \(lineCount) lines")
+        }
+        return
+    }
+    let warnings = Set(table.warnings.map(\.line))
+    guard let covered = try? CIDRTable(text: "0.0.0.0/0 first\n::/0 first\n\(text)"),
+        let conditional = try? CIDRTable(text: "if 0.0.0.0/0\n\(text)\nendif")
+    else { throw Violation(description: "not read with other lines: \(text.debugDescription)") }
+    for address in addresses(in: text) {
+        let entry = table.lookup(address)
+        if let entry {
+            try require((1...lineCount).contains(entry.line), "\(entry) of \(lineCount) lines")
+            try require(!entry.value.isEmpty && holdsNoLineEnd(entry.value), "\(entry)")
+            try require(!warnings.contains(entry.line), "\(entry) is hidden and found for \(address)")
+            try require(covered.warnings.contains { $0.line == entry.line + 2 }, "no warning of \(entry)")
+        }
+        try require(covered.lookup(address)?.value == "first", "\(address) is not found in the first lines")
+        let line = address.width == 32 ? entry.map { $0.line + 1 } : nil
+        try require(conditional.lookup(address)?.line == line, "\(address) in a block of \(text.debugDescription)")
+    }
+}
+
+/// Addresses that a table names, their neighbours, and some others.
+private func addresses(in text: String) -> [IPAddress] {
+    let named = text.utf8.split { !ASCII.isHexDigit($0) && $0 != ASCII.dot && $0 != UInt8(ascii: ":") }
+        .compactMap { IPAddress(Substring($0)) }
+    let neighbours = named.flatMap { address -> [IPAddress] in
+        switch address {
+        case .v4(let value): [.v4(value &- 1), .v4(value ^ 0xFF)]
+        case .v6(let high, let low): [.v6(high: high, low: low &+ 1), .v6(high: high ^ 0xFFFF, low: low)]
+        }
+    }
+    return named + neighbours + [.v4(0), .v6(high: 0, low: 0)]
+}
+
 /// The next hops of a route are printed so that they can be read again.
 func checkRoute(_ bytes: [UInt8]) throws(Violation) {
     let text = String(decoding: bytes, as: UTF8.self)

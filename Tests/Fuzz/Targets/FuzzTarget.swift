@@ -11,12 +11,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
-    case table, route, configuration, record, pass, dns, control, log
+    case table, cidr, route, configuration, record, pass, dns, control, log
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
         switch self {
-        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .table, .record, .dns: 4096
+        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .table, .cidr, .record, .dns: 4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
         case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass: 512
@@ -47,6 +47,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .options: try checkOptions(bytes)
         case .dnsbl: try checkDNSBLSite(bytes)
         case .table: try checkTable(bytes)
+        case .cidr: try checkCIDRTable(bytes)
         case .route: try checkRoute(bytes)
         case .configuration: try checkConfiguration(bytes)
         case .record: try checkRecord(bytes)
@@ -61,7 +62,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var isStream: Bool {
         switch self {
         case .line, .session, .data, .bdat, .header, .reply, .client, .proxy: true
-        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .route, .configuration, .record, .dns,
+        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .route, .configuration, .record,
+            .dns,
             .control, .log, .dnsbl, .pass:
             false
         }
