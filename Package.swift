@@ -62,7 +62,7 @@ let package = Package(
         target("Rules", ["Mail"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
-        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", deque, nioCore, nioPosix]),
+        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", nioCore, nioPosix]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
@@ -86,8 +86,13 @@ let package = Package(
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",
-            ["Screener", "SMTP", "Mail", "Resolver", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix]),
-        tests("ReceiverTests", ["Receiver", "SMTP", "Mail", "Rules", "Queue", "Harness", nioCore, nioPosix]),
+            ["Screener", "SMTP", "Mail", "Resolver", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            "ReceiverTests",
+            [
+                "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore,
+                nioPosix,
+            ]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),

@@ -2,6 +2,7 @@ package import Forwarder
 package import Mail
 package import Queue
 package import SMTP
+package import Screener
 
 /// The file `postern.yaml`.
 package struct Configuration: Options, OptionValue {
@@ -18,6 +19,8 @@ package struct Configuration: Options, OptionValue {
     package var transport: TableReference?
     package var recipientDelimiter: String?
     package var postmaster: Mailbox?
+    package var screener = ScreenerOptions()
+    package var proxy = ProxyOptions()
     package var limits = SessionLimits()
     package var queue = QueueOptions()
     package var forwarder = ForwarderOptions()
@@ -60,6 +63,8 @@ package struct Configuration: Options, OptionValue {
             "postmaster", \.postmaster,
             "Who gets mail to `postmaster` without a domain; by default the postmaster of the first relay "
                 + "domain."),
+        .init("screener", \.screener, "Who is talked to at all."),
+        .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
         .init("limits", \.limits, "What one client may do."),
         .init("queue", \.queue, "What is kept, and for how long."),
         .init("forwarder", \.forwarder, "How mail is handed on."),

@@ -23,6 +23,7 @@ struct ControlCommands: Sendable {
     let pool: NIOThreadPool
     let forwarder: Forwarder
     let server: SMTPServer
+    let entrance: Entrance
     let generations: GenerationKeeper
     let clock: WallClock
     let started: Timestamp
@@ -156,8 +157,8 @@ struct ControlCommands: Sendable {
         let now = self.clock.now()
         return StatusReport(
             hostname: self.generations.current.hostname, generation: self.generations.current.number,
-            uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.server.sessionCount,
-            queue: StatusReport.Queue(statistics),
+            uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.entrance.openConnections,
+            screener: self.entrance.status, queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
                 StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },
@@ -173,7 +174,7 @@ struct ControlCommands: Sendable {
         for status in destinations where status.state == .down || status.state == .probing {
             alarms.append("\(status.destination) is down, \(status.waiting) messages wait")
         }
-        return alarms + self.generations.current.warnings.map(\.description)
+        return alarms + self.entrance.alarms + self.generations.current.warnings.map(\.description)
     }
 
     /// Refusals with 452 begin with the largest messages; the warning comes before the first of them.

@@ -119,10 +119,36 @@ package struct StatusReport: Codable, Sendable {
         package var oldest: String?
     }
 
+    package struct Screener: Codable, Sendable {
+        package struct List: Codable, Sendable {
+            package var list: String
+            /// `trusted`, `suspect` (who fails by it is told 4yz) or `demoted` (it does not count).
+            package var standing: String
+            package var queries: Int
+            package var hits: Int
+            package var unavailable: Int
+            package var lastProblem: String?
+        }
+
+        /// Connections that wait for the greeting, that were greeted and are silent, and that clients known to be good
+        /// and others have open, sessions included.
+        package var waiting: Int
+        package var silent: Int
+        package var known: Int
+        package var unknown: Int
+        package var isUnderStress: Bool
+        /// Since the start, by the result in the log.
+        package var results: [String: Int]
+        /// Clients remembered.
+        package var passes: Int
+        package var lists: [List]
+    }
+
     package var hostname: String
     package var generation: Int
     package var uptimeSeconds: Int
     package var sessions: Int
+    package var screener: Screener
     package var queue: Queue
     package var destinations: [Destination]
     package var alarms: [String]

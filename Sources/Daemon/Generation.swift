@@ -3,12 +3,14 @@ import Mail
 import Queue
 package import Receiver
 import Rules
+package import Screener
 
 /// Configuration and tables of one moment, read and checked completely, and used or refused as a whole.
 package struct Generation: Sendable {
     /// Counted from 1 at the start of the daemon.
     package let number: Int
     package let configuration: Configuration
+    package let screener: ScreenerPolicy
     package let receiver: ReceiverGeneration
     package let forwarder: ForwarderGeneration
     package let hostname: String
@@ -33,6 +35,7 @@ package struct Generation: Sendable {
         loader.checkRoutes(transport, configuration.transport)
         let recipients = loader.table(configuration.relayRecipients)
         let domains = loader.domains(configuration.relayDomains)
+        let access = configuration.screener.access.compactMap { loader.step($0) }
         loader.checkReadable(configuration.resolver.trustAnchor)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(
@@ -42,19 +45,24 @@ package struct Generation: Sendable {
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii
+        self.screener = ScreenerPolicy(
+            options: configuration.screener, limits: configuration.limits, proxy: configuration.proxy, access: access,
+            isTrusted: { relay.trusts($0) })
         self.receiver = ReceiverGeneration(
             limits: configuration.limits, relay: relay, lanes: LaneNaming { transport.lane($0) })
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
         self.laneFingerprint = transport.laneFingerprint
-        self.warnings = relay.domainsWithoutRecipients.map {
-            FileError(
-                file: file,
-                message:
-                    "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified"
-            )
-        }
+        self.warnings =
+            loader.warnings + configuration.screener.warnings.map { FileError(file: file, message: $0) }
+            + relay.domainsWithoutRecipients.map {
+                FileError(
+                    file: file,
+                    message:
+                        "relay domain \($0) has no recipients: all its mail will be refused; list them, or set accept_unverified"
+                )
+            }
     }
 
     private static func postmaster(of domains: [String]) -> Mailbox? {
@@ -84,6 +92,7 @@ extension UnverifiedSetting {
 private struct TableLoader {
     let folder: String
     private(set) var errors: [FileError] = []
+    private(set) var warnings: [FileError] = []
     /// One file may serve several purposes and is read once. nil is one with errors.
     private var tables: [String: TextTable?] = [:]
 
@@ -91,8 +100,31 @@ private struct TableLoader {
         self.folder = folder
     }
 
-    func path(of reference: TableReference) -> String {
-        reference.path.hasPrefix("/") ? reference.path : "\(self.folder)/\(reference.path)"
+    func path(of reference: TableReference) -> String { self.path(reference.path) }
+
+    private func path(_ name: String) -> String { name.hasPrefix("/") ? name : "\(self.folder)/\(name)" }
+
+    /// nil for a table with errors.
+    mutating func step(_ element: AccessElement) -> ScreenerPolicy.AccessStep? {
+        switch element {
+        case .relayNetworks: return .relayNetworks
+        case .permit: return .permit
+        case .reject: return .reject
+        case .dunno: return .dunno
+        case .cidr(let name):
+            let path = self.path(name)
+            do {
+                let table = try CIDRTable(file: path)
+                self.warnings += table.warnings.map {
+                    FileError(file: path, line: $0.line, message: $0.message)
+                }
+                let actions = try ClientActions(table, file: path)
+                return .table { actions.action(for: $0) }
+            } catch {
+                self.errors += error.list
+                return nil
+            }
+        }
     }
 
     mutating func table(_ reference: TableReference?) -> TextTable? {
@@ -126,5 +158,33 @@ private struct TableLoader {
                 self.errors.append(FileError(file: self.path(of: reference), line: line, message: error.message))
             }
         }
+    }
+}
+
+/// A table of clients with its results read, so that a misspelt one is an error when the table is.
+private struct ClientActions: Sendable {
+    private let table: CIDRTable
+
+    init(_ table: CIDRTable, file: String) throws(FileErrors) {
+        let errors = table.entries.filter { Self.action($0.value) == nil }.map {
+            FileError(
+                file: file, line: $0.line, message: "'\($0.value)' is not permit, reject or dunno")
+        }
+        guard errors.isEmpty else { throw FileErrors(errors) }
+        self.table = table
+    }
+
+    /// OK is what access(5) calls it, and what tables that move here may have.
+    private static func action(_ value: String) -> ScreenerPolicy.Access? {
+        switch value.lowercased() {
+        case "permit", "ok": .permit
+        case "reject": .reject
+        case "dunno": .dunno
+        default: nil
+        }
+    }
+
+    func action(for address: IPAddress) -> ScreenerPolicy.Access {
+        self.table.lookup(address).flatMap { Self.action($0.value) } ?? .dunno
     }
 }

@@ -5,9 +5,12 @@ import Logging
 import Mail
 import NIOCore
 import NIOPosix
+import Polling
 import Queue
 import Receiver
 package import Resolver
+import SMTP
+import Screener
 import ServiceLifecycle
 import UnixSignals
 
@@ -112,13 +115,18 @@ package struct PosternDaemon {
             loop: parts.group.next(), queue: queue, pool: pool, names: parts.names, hostname: self.generation.hostname,
             listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
             events: parts.events, clock: self.clock)
+        let clients = ClientLimits()
         let server = SMTPServer(
             context: ReceiverContext(
                 hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
-                clients: ClientLimits(), generation: { keeper.current.receiver }), group: parts.group)
+                clients: clients, generation: { keeper.current.receiver }), group: parts.group)
         let logger = parts.logger
+        let entrance = try Entrance(
+            generation: self.generation, clients: clients, names: parts.names, loop: parts.group.next(),
+            events: parts.events, clock: self.clock, logger: logger, server: server)
         keeper.onChange { generation in
             forwarder.use(generation.forwarder)
+            entrance.use(generation)
             pool.submit { state in
                 guard case .active = state else { return }
                 do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
@@ -127,39 +135,31 @@ package struct PosternDaemon {
             }
         }
         let commands = ControlCommands(
-            queue: queue, pool: pool, forwarder: forwarder, server: server, generations: keeper, clock: self.clock,
-            started: self.clock.now(), events: parts.events)
+            queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, generations: keeper,
+            clock: self.clock, started: self.clock.now(), events: parts.events)
         try Self.makeFolder(of: configuration.control)
         let control = try await ControlServer(
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
         forwarder.start()
-        try await self.listen(server, logger)
+        do { try entrance.listen() } catch {
+            await entrance.shutDown(pool)
+            throw error
+        }
         let grace = configuration.shutdownGrace
         try await ServiceGroup(
             configuration: .init(
                 services: [
                     EndingService { await forwarder.stop(grace: grace) },
-                    EndingService { await server.shutDown(grace: grace) },
+                    EndingService {
+                        await entrance.shutDown(pool)
+                        await server.shutDown(grace: grace)
+                        entrance.end()
+                    },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
                     ReadyService(generation: self.generation, logger: logger),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
-    }
-
-    private func listen(_ server: SMTPServer, _ logger: Logger) async throws {
-        let passed = SystemdInterface.takeListeners()
-        let listeners: [SMTPServer.Listener] =
-            passed.isEmpty
-            ? self.generation.configuration.listen.map { .address($0) } : passed.map { .socket(descriptor: $0) }
-        for listener in listeners {
-            do {
-                let endpoint = try await server.listen(on: listener)
-                logger.info("listening", metadata: ["address": "\(endpoint.map(\.description) ?? "a passed socket")"])
-            } catch {
-                throw StartError.failed("cannot listen on \(listener.description): \(error.systemReason)")
-            }
-        }
     }
 
     /// The queue's writer, the log and the pool want a processor as well. With two processors a second loop only added
@@ -200,15 +200,6 @@ extension Error {
     /// The system's own words where it said something, without the call that it said it to.
     var systemReason: String {
         (self as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(self)"
-    }
-}
-
-extension SMTPServer.Listener: CustomStringConvertible {
-    package var description: String {
-        switch self {
-        case .address(let endpoint): endpoint.description
-        case .socket(let descriptor): "socket \(descriptor)"
-        }
     }
 }
 

@@ -5,6 +5,8 @@
 package enum MailEvent: Sendable {
     /// A client was refused, at connection or at a command.
     case refused(Refusal)
+    /// What the screener thinks of a client.
+    case screened(Screened)
     /// A message is stored; its 250 leaves now. `about` is set on a notice of ours: the message it tells of.
     case queued(QueueID, session: String?, client: ClientIdentity?, envelope: Envelope, bytes: Int, about: QueueID?)
     /// Recipients could not be reached this time and will be tried again when `due`.
@@ -36,6 +38,37 @@ package enum MailEvent: Sendable {
             self.client = client
             self.command = command
             self.reply = reply
+        }
+    }
+
+    package struct Screened: Sendable {
+        package var session: String
+        package var client: Endpoint
+        /// Where it connected; nil if that is not known.
+        package var local: Endpoint?
+        /// `known`, `passed`, `failed`, ...: what it came to.
+        package var result: String
+        /// Failed tests with what follows: `pregreet:enforce`.
+        package var tests: [String] = []
+        /// Whether the client had never passed; nil if that was not looked at.
+        package var isNew: Bool?
+        /// Of the DNS lists, and what each of them added; nil if none was asked.
+        package var score: Int?
+        package var lists: [String] = []
+        /// Some list had not answered when the score was needed.
+        package var isPartial = false
+        /// What the client said before the greeting.
+        package var pregreeting: String?
+        /// Since the connection was made.
+        package var after: Duration?
+        package var helo: String?
+        package var reversePath: ReversePath?
+        package var reply: Reply?
+
+        package init(session: String, client: Endpoint, result: String) {
+            self.session = session
+            self.client = client
+            self.result = result
         }
     }
 
@@ -100,6 +133,7 @@ extension MailEvent {
     package var fields: Fields {
         switch self {
         case .refused(let refusal): Self.fields(of: refusal)
+        case .screened(let screened): Self.fields(of: screened)
         case .queued(let id, let session, let client, let envelope, let bytes, let about):
             Self.fields(queued: id, session, client, envelope, bytes, about)
         case .attempted(let id, let outcome, let due):
@@ -131,6 +165,25 @@ extension MailEvent {
         fields.add("to", refusal.forwardPath)
         fields.add("command", refusal.command)
         fields.add("reply", refusal.reply.oneLine)
+        return fields
+    }
+
+    private static func fields(of screened: Screened) -> Fields {
+        var fields = Fields("screened")
+        fields.add("session", screened.session)
+        fields.add("client", screened.client.description)
+        fields.add("local", screened.local?.description)
+        fields.add("result", screened.result)
+        fields.add("tests", screened.tests.isEmpty ? nil : screened.tests.joined(separator: ","))
+        fields.add("new", screened.isNew.map { $0 ? "yes" : "no" })
+        if let score = screened.score { fields.add("score", score) }
+        fields.add("lists", screened.lists.isEmpty ? nil : screened.lists.joined(separator: ","))
+        fields.add("partial", screened.isPartial ? "yes" : nil)
+        fields.add("pregreet", screened.pregreeting)
+        fields.add("helo", screened.helo)
+        fields.add("from", screened.reversePath?.description)
+        fields.add("reply", screened.reply?.oneLine)
+        if let after = screened.after { fields.add("after", after) }
         return fields
     }
 

@@ -9,19 +9,8 @@ extension Reply {
     static let unknownRecipient = Reply(
         550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table")
     static let insufficientStorage = Reply(452, .init(3, 1), "Insufficient system storage")
-    static let tooManyConnections = Reply(421, .init(7, 0), "Too many connections from your network")
-    static let connectionRate = Reply(421, .init(7, 0), "Too many new connections from your network, try again later")
-    static let serverBusy = Reply(421, .init(3, 2), "All server ports are busy, try again later")
     static let messageRate = Reply(450, .init(7, 1), "Too much mail from your network, try again later")
     static let recipientRate = Reply(450, .init(7, 1), "Too many recipients from your network, try again later")
-
-    static func to(_ refusal: ClientLimits.Refusal) -> Reply {
-        switch refusal {
-        case .allConnections: .serverBusy
-        case .clientConnections: .tooManyConnections
-        case .connectionRate: .connectionRate
-        }
-    }
 }
 
 extension ContentFault {

@@ -1,29 +1,24 @@
-package import Mail
+import Mail
 package import NIOCore
 import NIOPosix
-import SMTP
+package import SMTP
 import Synchronization
 
-/// The SMTP server: listens, and makes a session of each connection.
+/// The SMTP server: makes a session of each connection that the screener hands over.
 package final class SMTPServer: Sendable {
     private let context: ReceiverContext
     private let group: any EventLoopGroup
     private let shared = Mutex(Shared())
 
     private struct Shared {
-        var listeners: [any Channel] = []
         var sessions: [ObjectIdentifier: any Channel] = [:]
+        /// Connections that are on their way to their event loop.
+        var arriving = 0
         var isShuttingDown = false
-        var sessionIDs = QueueIDGenerator(after: QueueID(value: 0))
         /// Waits for the last session to end.
         var emptied: EventLoopPromise<Void>?
-    }
 
-    /// Where to listen.
-    package enum Listener: Sendable {
-        case address(Endpoint)
-        /// A socket that listens already, as systemd hands over.
-        case socket(descriptor: Int32)
+        var isEmpty: Bool { self.sessions.isEmpty && self.arriving == 0 }
     }
 
     package init(context: ReceiverContext, group: any EventLoopGroup) {
@@ -31,72 +26,50 @@ package final class SMTPServer: Sendable {
         self.group = group
     }
 
-    /// Begins to listen.
-    ///
-    /// - Returns: the address, with the port that was chosen if it was to be 0.
-    @discardableResult
-    package func listen(on listener: Listener) async throws -> Endpoint? {
-        var bootstrap = ServerBootstrap(group: self.group)
-            .serverChannelOption(.backlog, value: 4096)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // Linux hands this on to the connections, which saves a call for each.
-            .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .serverChannelOption(.maxMessagesPerRead, value: 64)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(
+    /// Takes a connection over, with its socket. From any thread.
+    package func take(_ connection: ScreenedConnection) {
+        let loop = self.group.next()
+        self.shared.withLock { $0.arriving += 1 }
+        ClientBootstrap(group: loop)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 512, maximum: 65_536)
             )
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try self.begin(channel) }
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try self.begin(connection, channel) }
             }
-        if case .address(let endpoint) = listener, endpoint.address.width == 128 {
-            // Else [::] would take the port of 0.0.0.0 as well, and the two could not be listened on together.
-            bootstrap = bootstrap.serverChannelOption(
-                ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 1)
-        }
-        let channel =
-            switch listener {
-            case .address(let endpoint): try await bootstrap.bind(to: SocketAddress(endpoint)).get()
-            case .socket(let descriptor): try await bootstrap.withBoundSocket(descriptor).get()
-            }
-        self.shared.withLock { $0.listeners.append(channel) }
-        return channel.localAddress.flatMap { Endpoint($0) }
+            // Closes the socket if it fails; the client is gone then.
+            .withConnectedSocket(connection.descriptor)
+            .whenComplete { _ in self.ended(nil) }
     }
 
-    private func begin(_ channel: any Channel) throws {
-        guard let client = channel.remoteAddress.flatMap({ Endpoint($0) }) else {
-            throw ChannelError.unknownLocalAddress
-        }
+    private func begin(_ connection: ScreenedConnection, _ channel: any Channel) throws {
         let key = ObjectIdentifier(channel)
-        let now = self.context.clock.now()
-        let (id, isShuttingDown) = self.shared.withLock { shared in
+        let isShuttingDown = self.shared.withLock { shared in
             shared.sessions[key] = channel
-            return (shared.sessionIDs.next(at: now), shared.isShuttingDown)
+            return shared.isShuttingDown
         }
-        let handler = SessionHandler(shared: self.context, sessionID: id, client: client, loop: channel.eventLoop)
+        let handler = SessionHandler(shared: self.context, connection: connection, loop: channel.eventLoop)
         try channel.pipeline.syncOperations.addHandler(handler)
         channel.closeFuture.whenComplete { _ in self.ended(key) }
         if isShuttingDown { channel.pipeline.fireUserInboundEventTriggered(ServiceShutdown(patience: .none)) }
     }
 
-    private func ended(_ key: ObjectIdentifier) {
+    /// - Parameter key: of the session; nil if it was a connection's way here that ended.
+    private func ended(_ key: ObjectIdentifier?) {
         let emptied = self.shared.withLock { shared in
-            shared.sessions[key] = nil
-            return shared.sessions.isEmpty ? shared.emptied : nil
+            if let key { shared.sessions[key] = nil } else { shared.arriving -= 1 }
+            return shared.isEmpty ? shared.emptied : nil
         }
         emptied?.succeed()
     }
 
     package var sessionCount: Int { self.shared.withLock { $0.sessions.count } }
 
-    /// Stops listening, lets transactions finish for a while, and says 421 to everybody else.
+    /// Lets transactions finish for a while, and says 421 to everybody else. No connection must be handed over any
+    /// more.
     package func shutDown(grace: Duration) async {
-        let listeners = self.shared.withLock { shared in
-            shared.isShuttingDown = true
-            defer { shared.listeners = [] }
-            return shared.listeners
-        }
-        for listener in listeners { try? await listener.close() }  // It may have closed by itself.
+        self.shared.withLock { $0.isShuttingDown = true }
         self.tellSessions(.transaction)
         await self.waitUntilEmpty(atMost: grace)
         self.tellSessions(.none)
@@ -115,32 +88,12 @@ package final class SMTPServer: Sendable {
         let promise = loop.makePromise(of: Void.self)
         let isEmpty = self.shared.withLock { shared in
             shared.emptied = promise
-            return shared.sessions.isEmpty
+            return shared.isEmpty
         }
         if isEmpty { promise.succeed() }
         let timer = loop.scheduleTask(in: .microseconds(limit.microseconds)) { promise.succeed() }
         try? await promise.futureResult.get()  // It is only ever succeeded.
         timer.cancel()
         self.shared.withLock { $0.emptied = nil }
-    }
-}
-
-extension Endpoint {
-    /// nil for a socket that is not of the internet.
-    init?(_ address: SocketAddress) {
-        switch address {
-        case .v4(let v4):
-            self.init(.v4(UInt32(bigEndian: v4.address.sin_addr.s_addr)), port: address.port ?? 0)
-        case .v6(let v6):
-            var bytes = v6.address.sin6_addr
-            self.init(withUnsafeBytes(of: &bytes) { IPAddress(v6Bytes: $0) }, port: address.port ?? 0)
-        case .unixDomainSocket: return nil
-        }
-    }
-}
-
-extension SocketAddress {
-    init(_ endpoint: Endpoint) throws {
-        try self.init(ipAddress: endpoint.address.description, port: endpoint.port)
     }
 }

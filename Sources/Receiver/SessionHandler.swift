@@ -29,7 +29,8 @@ final class SessionHandler: ChannelDuplexHandler {
     let sessionID: QueueID
     var generation: ReceiverGeneration
     var facts: Facts
-    private var permit: ClientLimits.Permit?
+    /// nil at the end: its place is for others then.
+    private var connection: ScreenedConnection?
     private var session: ServerSession
     private var input: ServerInput
     private var deadline: InputDeadline
@@ -54,16 +55,18 @@ final class SessionHandler: ChannelDuplexHandler {
     var lastForwardPath: String?
     var incoming: IncomingMessage?
 
-    init(shared: ReceiverContext, sessionID: QueueID, client: Endpoint, loop: any EventLoop) {
+    init(shared: ReceiverContext, connection: ScreenedConnection, loop: any EventLoop) {
         let generation = shared.generation()
+        let limits = connection.isUnderStress ? generation.limits.underStress : generation.limits
         self.shared = shared
         self.loop = loop
-        self.sessionID = sessionID
+        self.connection = connection
+        self.sessionID = connection.session
         self.generation = generation
-        self.facts = Facts(client: client)
-        self.session = ServerSession(hostname: shared.hostname, limits: generation.limits)
-        self.input = ServerInput(limits: generation.limits)
-        self.deadline = InputDeadline(generation.limits)
+        self.facts = Facts(client: connection.client)
+        self.session = ServerSession(hostname: shared.hostname, limits: limits, screening: connection.screening)
+        self.input = ServerInput(limits: limits)
+        self.deadline = InputDeadline(limits)
     }
 
     // MARK: Channel events
@@ -77,17 +80,7 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        let client = self.facts.client
-        do {
-            self.permit = try self.shared.clients.admit(
-                client.address, limits: self.generation.limits, isExempt: self.generation.relay.trusts(client.address),
-                now: Self.now)
-            self.handle(.connected)
-        } catch {
-            self.lastCommand = "CONNECT"
-            self.perform(.reply(.to(error)))
-            self.perform(.close)
-        }
+        // The client has been greeted, and its first line is there to be read.
         self.advance()
     }
 
@@ -109,7 +102,7 @@ final class SessionHandler: ChannelDuplexHandler {
         self.dropContent()
         self.timer?.cancel()
         self.timer = nil
-        self.permit = nil
+        self.connection = nil
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -200,6 +193,11 @@ final class SessionHandler: ChannelDuplexHandler {
             self.incoming?.envelope = envelope
             self.storeIfComplete()
         case .dropContent: self.dropContent()
+        case .screened(let finding):
+            self.connection?.report(
+                finding,
+                ScreenedConnection.Dialog(
+                    helo: self.facts.helo.isEmpty ? nil : self.facts.helo, reversePath: self.facts.reversePath))
         case .delay(let duration): self.resume(after: duration)
         case .close: self.isClosing = true
         }

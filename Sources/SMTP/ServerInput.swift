@@ -42,13 +42,13 @@ package struct ServerInput: Sendable {
         switch frame {
         case nil: return (consumed, nil)
         case .tooLong: return (consumed, .malformed(.tooLong))
-        case .line(_, isBare: true) where self.limits.lineEndings == .reject:
-            return (consumed, .malformed(.bareLineFeed))
-        case .line(let line, _):
+        case .line(let line, let isBare):
+            let facts = ServerSession.LineFacts(isLast: consumed == input.count, isBare: isBare)
+            if isBare, self.limits.lineEndings == .reject { return (consumed, .malformed(.bareLineFeed, facts)) }
             do {
-                return (consumed, .command(try Command(line: line[...]), isLast: consumed == input.count))
+                return (consumed, .command(try Command(line: line[...]), facts))
             } catch {
-                return (consumed, .malformed(error))
+                return (consumed, .malformed(error, facts))
             }
         }
     }

@@ -14,6 +14,7 @@ package struct SessionLimits: Options, OptionValue {
     package var hops = 50
     package var commandTimeout = Duration.seconds(300)
     package var dataTimeout = Duration.seconds(300)
+    package var stressTimeout = Duration.seconds(10)
     package var minimumDataRate = ByteCount(500)
     package var lineEndings = LineEndings.normalize
     package var rejectPipelining = true
@@ -43,6 +44,9 @@ package struct SessionLimits: Options, OptionValue {
         .init("hops", \.hops, "Received fields of a message, above which it is in a loop."),
         .init("command_timeout", \.commandTimeout, "For one complete command, however slowly it comes."),
         .init("data_timeout", \.dataTimeout, "Longest silence inside content."),
+        .init(
+            "stress_timeout", \.stressTimeout,
+            "Both of these for clients that come while there are too many; see `screener.connections`."),
         .init("minimum_data_rate", \.minimumDataRate, "Octets of content a second, over which the time is reckoned."),
         .init(
             "line_endings", \.lineEndings,
@@ -51,7 +55,10 @@ package struct SessionLimits: Options, OptionValue {
             "reject_pipelining", \.rejectPipelining,
             "Refuse DATA to a client that does not wait where it must (RFC 2920)."),
         .init("vrfy", \.vrfy, "Whether VRFY is answered, always with 252; otherwise it is not there."),
-        .init("connections", \.connections, "Connections at once, in all; above, 421."),
+        .init(
+            "connections", \.connections,
+            "Connections at once of clients that are known to be good; above, 421. Others: "
+                + "`screener.connections`. Changed by a restart."),
         .init("connections_per_client", \.connectionsPerClient, "Connections at once of one client; 0 is no limit."),
         .init(
             "connection_rate_per_client", \.connectionRatePerClient,
@@ -65,6 +72,14 @@ package struct SessionLimits: Options, OptionValue {
         .init("client_prefix_ipv4", \.clientPrefixIPv4, "Leading bits of an IPv4 address that make one client."),
         .init("client_prefix_ipv6", \.clientPrefixIPv6, "Leading bits of an IPv6 address that make one client."),
     ]
+
+    /// What is left to clients that come under stress.
+    package var underStress: SessionLimits {
+        var limits = self
+        limits.commandTimeout = min(self.commandTimeout, self.stressTimeout)
+        limits.dataTimeout = min(self.dataTimeout, self.stressTimeout)
+        return limits
+    }
 
     package func validate() throws(OptionProblem) {
         guard self.commandLine.bytes >= 512 else { throw OptionProblem("command_line is below the 512B of RFC 5321") }

@@ -1,8 +1,8 @@
-import Mail
+package import Mail
 
 /// What a session answers by itself: every text once. Refusals that policy decides come from the receiver.
 extension Reply {
-    static func greeting(_ hostname: String) -> Reply { Reply(220, nil, "\(hostname) ESMTP Postern") }
+    package static func greeting(_ hostname: String) -> Reply { Reply(220, nil, "\(hostname) ESMTP Postern") }
     static func goodbye(_ hostname: String) -> Reply { Reply(221, .init(0, 0), "\(hostname) closing") }
     static let ok = Reply(250, .init(0, 0), "Ok")
     static let senderOk = Reply(250, .init(1, 0), "Ok")
@@ -21,12 +21,25 @@ extension Reply {
     static let recipientFirst = Reply(554, .init(5, 1), "No valid recipients")
     static let unauthorizedPipelining = Reply(503, .init(5, 0), "Improper use of SMTP command pipelining")
     static let tooManyRecipients = Reply(452, .init(5, 3), "Too many recipients")
-    static let tooManyErrors = Reply(421, .init(7, 0), "Too many errors")
+    package static let tooManyErrors = Reply(421, .init(7, 0), "Too many errors")
     static let nonASCIIPath = Reply(550, .init(6, 7), "Address is not ASCII and SMTPUTF8 was not requested")
     static let vrfyDisabled = Reply(502, .init(5, 1), "VRFY is disabled")
-    static let timedOut = Reply(421, .init(4, 2), "Timeout exceeded")
-    static let shuttingDown = Reply(421, .init(3, 2), "Service is going down, try again later")
+    package static let timedOut = Reply(421, .init(4, 2), "Timeout exceeded")
+    package static let shuttingDown = Reply(421, .init(3, 2), "Service is going down, try again later")
     static let bareLineEnding = Reply(521, .init(5, 2), "Bare CR or LF received")
+
+    /// What a client is told that fails a test of the screener.
+    package static func protocolError(_ test: ScreeningTest, _ action: ScreeningAction) -> Reply {
+        let reason =
+            switch test {
+            case .pregreet: "you spoke before the greeting"
+            case .pipelining: "you did not wait for a reply"
+            case .nonSMTP: "that is not SMTP"
+            case .bareNewline: "a line did not end in CRLF"
+            case .dnsbl: "your address is listed"
+            }
+        return Reply(action == .drop ? 521 : 550, .init(5, 1), "Protocol error: \(reason)")
+    }
 
     static func messageTooLarge(limit: Int) -> Reply {
         Reply(552, .init(3, 4), "Message exceeds the size limit of \(limit) octets")

@@ -2,10 +2,10 @@ package import Mail
 
 extension ServerSession {
     package enum Event: Sendable {
+        /// The greeting is still to be said.
         case connected
-        /// - isLast: nothing had arrived behind the command when it was read.
-        case command(Command, isLast: Bool = true)
-        case malformed(CommandError)
+        case command(Command, LineFacts = LineFacts())
+        case malformed(CommandError, LineFacts = LineFacts())
         case decided(Decision)
         /// The content of DATA is complete, or would be but for the fault.
         case contentEnded(ContentFault?)
@@ -17,6 +17,19 @@ extension ServerSession {
         case timedOut
         case shutdown(Patience)
         case disconnected
+    }
+
+    /// What a line shows about the client besides the command.
+    package struct LineFacts: Hashable, Sendable {
+        /// Nothing had arrived behind the line when it was read.
+        package var isLast: Bool
+        /// It ended in LF alone.
+        package var isBare: Bool
+
+        package init(isLast: Bool = true, isBare: Bool = false) {
+            self.isLast = isLast
+            self.isBare = isBare
+        }
     }
 
     /// How a session is to end when the service does.
@@ -36,6 +49,8 @@ extension ServerSession {
         case store(Envelope)
         /// Forget the content that has come since `beginContent`.
         case dropContent
+        /// The screener's tests have come to something.
+        case screened(SessionScreening.Finding)
         /// Say `delayElapsed` after this time.
         case delay(Duration)
         /// Close the connection once everything is written.

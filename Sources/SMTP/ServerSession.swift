@@ -54,10 +54,14 @@ package struct ServerSession: Sendable {
     private var isShuttingDown = false
     /// The client has sent something before it was its turn (RFC 2920 §3.1).
     private var pipelinedUnasked = false
+    private var screening: SessionScreening
 
-    package init(hostname: String, limits: SessionLimits = SessionLimits()) {
+    package init(
+        hostname: String, limits: SessionLimits = SessionLimits(), screening: SessionScreening = SessionScreening()
+    ) {
         self.hostname = hostname
         self.limits = limits
+        self.screening = screening
     }
 
     /// How the client greeted last.
@@ -82,13 +86,17 @@ package struct ServerSession: Sendable {
         guard !self.isClosed else { return [] }
         switch event {
         case .connected: return [.reply(.greeting(self.hostname))]
-        case .command(let command, let isLast):
+        case .command(let command, let facts):
             guard self.expectation == .command else { return [] }
-            self.notePipelining(command, isLast: isLast)
-            return self.afterErrors(self.perform(command))
-        case .malformed(let error):
+            let findings = self.screen(facts, command, isSMTP: true)
+            guard !self.isClosed else { return findings }
+            self.notePipelining(command, isLast: facts.isLast)
+            return findings + self.afterErrors(self.perform(command))
+        case .malformed(let error, let facts):
             guard self.expectation == .command else { return [] }
-            return self.afterErrors(self.refuse(error))
+            let findings = self.screen(facts, nil, isSMTP: error != .notSMTP)
+            guard !self.isClosed else { return findings }
+            return findings + self.afterErrors(self.refuse(error))
         case .decided(let decision): return self.afterErrors(self.decided(decision))
         case .contentEnded(let fault): return self.contentEnded(fault)
         case .chunkEnded(let fault): return self.chunkEnded(fault)
@@ -110,11 +118,21 @@ package struct ServerSession: Sendable {
 extension ServerSession {
     private var isClosed: Bool { if case .closed = self.state { true } else { false } }
 
+    /// Looks for what the screener wants to know. The session may be closed afterwards.
+    private mutating func screen(_ facts: LineFacts, _ command: Command?, isSMTP: Bool) -> [Action] {
+        switch self.screening.observe(facts, command, isSMTP: isSMTP) {
+        case .none: []
+        case .failed(let findings): findings.map(Action.screened)
+        case .end(let findings, let reply): findings.map(Action.screened) + self.close(reply)
+        }
+    }
+
     /// EHLO, DATA and the like must come last in what is sent at once, and after HELO everything must (RFC 2920).
     private mutating func notePipelining(_ command: Command, isLast: Bool) {
         guard !isLast else { return }
         switch command {
-        case .mail, .rcpt, .rset: if self.greeting?.isExtended != true { self.pipelinedUnasked = true }
+        case .mail, .rcpt, .rset:
+            if self.greeting?.isExtended != true || !self.screening.offersPipelining { self.pipelinedUnasked = true }
         case .bdat: break  // Its octets follow without waiting, and tell themselves from commands.
         case .helo, .ehlo, .data, .noop, .vrfy, .help: self.pipelinedUnasked = true
         case .quit: break  // Nothing behind it is read.
@@ -146,9 +164,10 @@ extension ServerSession {
     }
 
     private var extensions: Reply {
-        var lines = [
-            self.hostname, "PIPELINING", "SIZE \(self.limits.messageSize.bytes)", "8BITMIME", "SMTPUTF8", "DSN",
-            "ENHANCEDSTATUSCODES", "CHUNKING",
+        var lines = [self.hostname]
+        if self.screening.offersPipelining { lines.append("PIPELINING") }
+        lines += [
+            "SIZE \(self.limits.messageSize.bytes)", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "CHUNKING",
         ]
         if self.limits.vrfy { lines.append("VRFY") }
         return Reply(code: 250, detail: nil, lines: lines + ["HELP"])
@@ -172,6 +191,14 @@ extension ServerSession {
         if case .mailbox(let mailbox) = path, !mailbox.isASCII, !envelope.parameters.smtputf8 {
             return self.refuse(.nonASCIIPath)
         }
+        if let refusal = self.screening.refusal { return self.error(refusal) }
+        let passed = self.screening.reachRecipient().map { [Action.screened($0)] } ?? []
+        return passed + self.rcpt(path, parameters, envelope)
+    }
+
+    private mutating func rcpt(
+        _ path: ForwardPath, _ parameters: RecipientParameters, _ envelope: Envelope
+    ) -> [Action] {
         guard envelope.recipients.count < self.limits.recipients else {
             // A client that goes on and on is told so at some point (SEMANTICS §13).
             return self.errors.overshoot(limit: self.limits.recipients)
@@ -183,7 +210,7 @@ extension ServerSession {
     private mutating func data() -> [Action] {
         guard case .transaction(let envelope) = self.state else { return self.error(self.outOfSequence) }
         guard !envelope.recipients.isEmpty else { return self.error(.recipientFirst) }
-        if let refusal = self.refusePipelining() { return refusal }
+        if let refusal = self.refuseContent() { return refusal }
         return self.ask(.content(envelope), .data(envelope))
     }
 
@@ -192,7 +219,7 @@ extension ServerSession {
         switch self.state {
         case .transaction(let envelope) where envelope.recipients.isEmpty: return self.skip(chunk, .recipientFirst)
         case .transaction(let envelope):
-            if let refusal = self.refusePipelining() { return refusal }
+            if let refusal = self.refuseContent() { return refusal }
             return self.ask(.content(envelope), .bdat(envelope, chunk))
         case .betweenChunks(let envelope):
             self.state = .chunk(envelope, chunk)
@@ -210,8 +237,10 @@ extension ServerSession {
     }
 
     /// Behind a DATA that nobody waited for come octets of which nobody knows what they are; the session ends there.
-    private mutating func refusePipelining() -> [Action]? {
-        self.pipelinedUnasked && self.limits.rejectPipelining ? self.close(.unauthorizedPipelining) : nil
+    /// So it does for a client that failed the screener's tests only when it had recipients already.
+    private mutating func refuseContent() -> [Action]? {
+        if let refusal = self.screening.refusal { return self.close(refusal) }
+        return self.pipelinedUnasked && self.limits.rejectPipelining ? self.close(.unauthorizedPipelining) : nil
     }
 
     private func vrfy(_ argument: String) -> Reply {
@@ -222,6 +251,7 @@ extension ServerSession {
 
     private mutating func refuse(_ error: CommandError) -> [Action] {
         switch error {
+        case .notSMTP where self.screening.toleratesOtherProtocols: return self.error(.to(.unrecognized))
         case .notSMTP, .bareLineFeed: return self.close(.to(error))
         case .nonASCIIPath:
             // MAIL and RCPT go together, so the whole transaction does (SEMANTICS §13).

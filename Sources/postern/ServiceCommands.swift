@@ -97,12 +97,28 @@ struct Status: ParsableCommand {
         try Output.line(
             "\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions"
         )
+        try self.show(report.screener)
         let queue = report.queue
         try Output.line(
             "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk"
         )
         for destination in report.destinations { try Output.line(self.line(destination)) }
         for alarm in report.alarms { try Output.line("ALARM \(alarm)") }
+    }
+
+    private func show(_ screener: StatusReport.Screener) throws {
+        let results = screener.results.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+            "\($0.value) \($0.key)"
+        }
+        var parts = ["\(screener.waiting) waiting", "\(screener.silent) silent", "\(screener.passes) remembered"]
+        if screener.isUnderStress { parts.append("under stress") }
+        try Output.line("screener: " + (parts + results).joined(separator: ", "))
+        for list in screener.lists {
+            var parts = ["\(list.standing)", "\(list.hits) of \(list.queries) listed"]
+            if list.unavailable > 0 { parts.append("\(list.unavailable) without answer") }
+            if let problem = list.lastProblem { parts.append("last: \(problem)") }
+            try Output.line("\(list.list): " + parts.joined(separator: ", "))
+        }
     }
 
     private func line(_ destination: StatusReport.Destination) -> String {

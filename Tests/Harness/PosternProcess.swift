@@ -37,7 +37,7 @@ package final class PosternProcess: Sendable {
     package init(
         primary: Endpoint? = nil, transport: String? = nil, domains: String = "[example.test]",
         recipients: String = "@example.test ok\n",
-        networks: String = "[]",
+        networks: String = "[]", screener: String = "{enabled: false}",
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
         smallDisk: String? = nil, resolver: String = "{forwarders: [\"127.0.0.1:9\"], timeout: 1s}",
@@ -68,6 +68,7 @@ package final class PosternProcess: Sendable {
             relay_domains: \(domains)
             relay_recipients: texthash:relay_recipients
             transport: texthash:transport
+            screener: \(screener)
             limits: \(limits)
             queue: \(queue)
             shutdown_grace: 5s

@@ -172,6 +172,11 @@ package final class SMTPClient {
         }
     }
 
+    /// One line with its line end, whatever it says.
+    package func line() throws -> String {
+        String(decoding: try self.line(until: self.deadline, after: []), as: UTF8.self)
+    }
+
     /// The bytes up to a LF, and that.
     private func line(until deadline: ContinuousClock.Instant, after lines: [String]) throws -> ArraySlice<UInt8> {
         while true {

@@ -2,6 +2,7 @@ import Foundation
 import Mail
 import Rules
 import SMTP
+import Screener
 import Testing
 
 /// A script of `Tests/Dialogs`; its README tells what the lines mean.
@@ -16,6 +17,10 @@ struct Dialog: Sendable, CustomTestStringConvertible {
     private(set) var steps: [Step] = []
     private(set) var limits = SessionLimits()
     private(set) var isTrusted = false
+    /// The tests of the screener that are made in the session; nil if nobody is screened.
+    private(set) var screener: ScreenerOptions?
+    /// The screener's access list rejects the client.
+    private(set) var isRejected = false
 
     var testDescription: String { self.name }
 
@@ -47,14 +52,36 @@ struct Dialog: Sendable, CustomTestStringConvertible {
             guard let code = Int(rest.prefix(3)) else { throw Unreadable(line: line) }
             self.steps.append(.expect(code: code, text: rest.count > 3 ? rest : nil))
         case "@ " where rest == "trusted": self.isTrusted = true
-        case "@ ":
-            let parts = rest.split(separator: "=").map(String.init)
-            guard parts.count == 2, let field = SessionLimits.fields.first(where: { $0.key == parts[0] }) else {
-                throw Unreadable(line: line)
-            }
-            try field.set(&self.limits, OptionNode(.scalar(parts[1]), at: OptionPlace(line: 1, column: 1)))
+        case "@ " where rest == "rejected":
+            self.isRejected = true
+            self.screener = ScreenerOptions()
+        case "@ " where rest.hasPrefix("screener."):
+            var screener = self.screener ?? ScreenerOptions()
+            screener.pregreet = .off
+            try Self.set(rest.dropFirst("screener.".count), in: &screener)
+            self.screener = screener
+        case "@ ": try Self.set(rest[...], in: &self.limits)
         default: throw Unreadable(line: line)
         }
+    }
+
+    private static func set<Group: Options>(_ text: Substring, in group: inout Group) throws {
+        let parts = text.split(separator: "=").map(String.init)
+        guard parts.count == 2, let field = Group.fields.first(where: { $0.key == parts[0] }) else {
+            throw Unreadable(line: String(text))
+        }
+        try field.set(&group, OptionNode(.scalar(parts[1]), at: OptionPlace(line: 1, column: 1)))
+    }
+
+    /// What the screener asks of the session.
+    var screening: SessionScreening {
+        if self.isRejected {
+            return SessionScreening(refusal: Reply(550, .init(3, 2), "Service currently unavailable"))
+        }
+        let actions = ScreeningTest.allCases.filter { !$0.isEarly }.compactMap { test in
+            self.screener?.setting(of: test).action.map { (test, $0) }
+        }
+        return SessionScreening(actions: Dictionary(uniqueKeysWithValues: actions))
     }
 
     private static func octets(_ text: String) -> [UInt8] {

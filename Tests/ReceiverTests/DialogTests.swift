@@ -17,7 +17,9 @@ import Testing
         dialog: Dialog
     ) throws {
         // Whether more had arrived already is the very thing that these are about.
-        guard !dialog.name.hasPrefix("pipelining-"), !dialog.name.hasPrefix("not-smtp") else { return }
+        guard !dialog.name.hasPrefix("pipelining-"), !dialog.name.hasPrefix("not-smtp"),
+            !dialog.name.hasPrefix("screener-pipelining")
+        else { return }
         try self.play(dialog, steps: dialog.steps.count, pieces: .octets)
     }
 
@@ -28,7 +30,8 @@ import Testing
     private enum Pieces { case whole, octets }
 
     private func play(_ dialog: Dialog, steps: Int, pieces: Pieces) throws {
-        var driver = SessionDriver(limits: dialog.limits, policy: try dialog.policy)
+        var driver = SessionDriver(
+            limits: dialog.limits, policy: try dialog.policy, screening: dialog.screening)
         var replies = Replies()
         var promised = 0
         for (index, step) in dialog.steps.prefix(steps).enumerated() {
@@ -53,7 +56,9 @@ import Testing
     }
 
     @Test(arguments: Dialog.all) func `a socket says what the dialog says`(dialog: Dialog) async throws {
-        try await withServer(limits: dialog.limits, policy: dialog.policy) { server in
+        try await withServer(
+            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected
+        ) { server in
             _ = try await onOwnThread { try self.play(dialog, steps: dialog.steps.count, at: server) }
         }
     }
@@ -61,7 +66,9 @@ import Testing
     @Test(arguments: Dialog.all) func `a socket that is closed anywhere leaves only what was promised`(dialog: Dialog)
         async throws
     {
-        try await withServer(limits: dialog.limits, policy: dialog.policy) { server in
+        try await withServer(
+            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected
+        ) { server in
             // A hundred recipients are a hundred times the same.
             let cuts = dialog.steps.count > 60 ? [0, 10, dialog.steps.count - 4] : Array(0..<dialog.steps.count)
             var promised = 0

@@ -4,18 +4,23 @@ import Mail
 import NIOPosix
 import Queue
 import Receiver
+import Resolver
 import Rules
 import SMTP
+import Screener
 import Synchronization
 import Testing
+import ZoneFiles
 
-/// A receiving server on a port of its own, with a real queue in a folder of its own.
+/// A receiving server on a port of its own, behind the gate, with a real queue in a folder of its own.
 final class SMTPServerFixture: Sendable {
     let queue: LMDBQueue
     let server: SMTPServer
     let address: Harness.Endpoint
     let clients = ClientLimits()
     let folder: TemporaryFolder
+    let gate: Gate
+    private let passes: PassCache
     private let group: MultiThreadedEventLoopGroup
     private let box = EventBox()
 
@@ -24,7 +29,8 @@ final class SMTPServerFixture: Sendable {
 
     init(
         limits: SessionLimits = SessionLimits(), policy: RelayPolicy, probe: QueueProbe = QueueProbe(),
-        options: QueueOptions? = nil, listener: SMTPServer.Listener? = nil
+        options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil,
+        screener: ScreenerOptions? = nil, isRejected: Bool = false
     ) async throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -38,13 +44,40 @@ final class SMTPServerFixture: Sendable {
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
             generation: { ReceiverGeneration(limits: limits, relay: policy, lanes: .byDomain) })
-        self.server = SMTPServer(context: context, group: self.group)
-        let endpoint = try await self.server.listen(on: listener ?? .address(Mail.Endpoint(.v4(0x7F00_0001), port: 0)))
-        self.address = Harness.Endpoint(endpoint?.address.description ?? "127.0.0.1", endpoint?.port ?? 0)
+        let server = SMTPServer(context: context, group: self.group)
+        self.server = server
+        self.passes = try PassCache(
+            folder: self.folder.make(folder: "screener"), options: PassCacheOptions(), clock: .system,
+            complain: { Issue.record("\($0)") })
+        let names = try ZoneService()
+        let loop = self.group.next()
+        let gateContext = GateContext(
+            hostname: "mx.example.test", clients: self.clients, passes: self.passes,
+            lists: ListMonitor(names: names, loop: loop, isUnavailable: { _, _ in nil }, alarms: { _ in }),
+            names: names, loop: loop, events: events, clock: .system, complain: { Issue.record("\($0)") })
+        var unscreened = ScreenerOptions()
+        unscreened.enabled = false
+        let screenerPolicy = ScreenerPolicy(
+            options: screener ?? unscreened, limits: limits, proxy: ProxyOptions(),
+            access: isRejected ? [.reject] : [],
+            isTrusted: { policy.trusts($0) })
+        self.gate = try Gate(
+            gateContext, policy: screenerPolicy, capacity: GateCapacity(known: limits.connections, unknown: 10_000)
+        ) { server.take($0) }
+        let socket = try listener ?? Screener.ListeningSocket(Mail.Endpoint(.v4(0x7F00_0001), port: 0))
+        self.gate.listen(on: socket, isProxied: false)
+        self.address = Harness.Endpoint(socket.endpoint?.address.description ?? "127.0.0.1", socket.endpoint?.port ?? 0)
+    }
+
+    /// Ends sessions as the daemon does.
+    func shutDown(grace: Duration) async {
+        self.gate.shutDown()
+        await self.server.shutDown(grace: grace)
     }
 
     func end() async throws {
-        await self.server.shutDown(grace: .zero)
+        await self.shutDown(grace: .zero)
+        self.passes.close()
         self.queue.close()
         try await self.group.shutdownGracefully()
     }
@@ -157,12 +190,13 @@ final class EventBox: Sendable {
 @discardableResult
 func withServer<Result: Sendable>(
     limits: SessionLimits = SessionLimits(), policy: RelayPolicy? = nil, probe: QueueProbe = QueueProbe(),
-    options: QueueOptions? = nil, listener: SMTPServer.Listener? = nil,
+    options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil, screener: ScreenerOptions? = nil,
+    isRejected: Bool = false,
     _ body: @escaping @Sendable (SMTPServerFixture) async throws -> Result
 ) async throws -> Result {
     let server = try await SMTPServerFixture(
         limits: limits, policy: try policy ?? Dialog(file: "basic.dialog").policy, probe: probe, options: options,
-        listener: listener)
+        listener: listener, screener: screener, isRejected: isRejected)
     do {
         let result = try await body(server)
         try await server.end()

@@ -4,6 +4,7 @@ import Mail
 import Receiver
 import Rules
 import SMTP
+import Screener
 import Testing
 
 /// How many connections and how much mail a client may have, on real sockets.
@@ -97,7 +98,7 @@ import Testing
     @Test func `over IPv6 it is the network`() async throws {
         var limits = SessionLimits()
         limits.connectionsPerClient = 1
-        let listener = SMTPServer.Listener.address(Mail.Endpoint(.v6(high: 0, low: 1), port: 0))
+        let listener = try Screener.ListeningSocket(Mail.Endpoint(.v6(high: 0, low: 1), port: 0))
         try await withServer(limits: limits, listener: listener) { server in
             try await onOwnThread {
                 let first = try server.client()
@@ -110,8 +111,9 @@ import Testing
     @Test func `IPv4 and IPv6 listen on the same port side by side`() async throws {
         try await withServer { server in
             let port = server.address.port
-            let all = try await server.server.listen(on: .address(Mail.Endpoint(.v6(high: 0, low: 0), port: port)))
-            #expect(all?.port == port)
+            let all = try Screener.ListeningSocket(Mail.Endpoint(.v6(high: 0, low: 0), port: port))
+            #expect(all.endpoint?.port == port)
+            server.gate.listen(on: all, isProxied: false)
             try await onOwnThread { () throws in
                 #expect(try SMTPClient(Harness.Endpoint("::1", port)).reply().code == 220)
                 #expect(try SMTPClient(server.address).reply().code == 220)
@@ -212,9 +214,9 @@ import Testing
     func `all answers reach a client that has finished sending, however slowly it reads`(
         goodbye: String
     ) async throws {
-        let socket = try ListeningSocket(.free(), sendBuffer: 4096)
+        let socket = try Harness.ListeningSocket(.free(), sendBuffer: 4096)
         // The server closes what it is given.
-        let listener = SMTPServer.Listener.socket(descriptor: dup(socket.descriptor))
+        let listener = try Screener.ListeningSocket(adopting: dup(socket.descriptor))
         try await withServer(listener: listener) { server in
             try await onOwnThread {
                 let client = try SMTPClient(server.address, receiveBuffer: 4096)

@@ -14,10 +14,11 @@ struct SessionDriver {
     private var isStoring = false
     private(set) var output: [UInt8] = []
     private(set) var isClosed = false
+    private(set) var findings: [SessionScreening.Finding] = []
     private(set) var stored: [(envelope: Envelope, content: String)] = []
 
-    init(limits: SessionLimits, policy: RelayPolicy) {
-        self.session = ServerSession(hostname: "mx.example.test", limits: limits)
+    init(limits: SessionLimits, policy: RelayPolicy, screening: SessionScreening = SessionScreening()) {
+        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening)
         self.input = ServerInput(limits: limits)
         self.policy = policy
         self.limits = limits
@@ -60,6 +61,7 @@ struct SessionDriver {
             case .dropContent:
                 self.input.dropContent()
                 self.content = []
+            case .screened(let finding): self.findings.append(finding)
             case .delay: self.handle(.delayElapsed)
             case .close: self.isClosed = true
             }

@@ -120,8 +120,8 @@ struct ServerSessionTests {
         let mailbox = try #require(Mailbox("user@example.test"))
         let events: [ServerSession.Event] =
             [
-                .connected, .command(.ehlo("a")), .command(.helo("a"), isLast: false), .command(.mail(.null)),
-                .command(.rcpt(.mailbox(mailbox))), .command(.data), .command(.data, isLast: false),
+                .connected, .command(.ehlo("a")), .command(.helo("a"), .init(isLast: false)), .command(.mail(.null)),
+                .command(.rcpt(.mailbox(mailbox))), .command(.data), .command(.data, .init(isLast: false)),
                 .command(.bdat(bytes: 0, isLast: true)), .command(.bdat(bytes: 5, isLast: false)), .command(.rset),
                 .command(.quit),
                 .command(.vrfy("ü")), .malformed(.nonASCIIPath), .malformed(.tooLong), .contentEnded(nil),

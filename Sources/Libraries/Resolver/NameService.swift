@@ -13,6 +13,13 @@ package protocol NameService: Sendable {
     func resolve(
         _ question: DNSQuestion, on loop: any EventLoop, _ completion: @escaping DNSQuery.Completion
     ) -> DNSQuery
+
+    /// The answer, if it is known already: it costs neither a thread nor a turn of a loop. From any thread.
+    func known(_ question: DNSQuestion) -> DNSResult?
+}
+
+extension NameService {
+    package func known(_ question: DNSQuestion) -> DNSResult? { nil }
 }
 
 /// A question under way and who waits for its answer.

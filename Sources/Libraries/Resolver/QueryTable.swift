@@ -22,6 +22,10 @@ final class QueryTable: Sendable {
         self.clock = clock
     }
 
+    func known(_ question: DNSQuestion) -> DNSResult? {
+        self.book.withLock { $0.cachedResult(for: question, at: self.clock()) }
+    }
+
     func ask(_ question: DNSQuestion, _ query: DNSQuery) {
         let step: QueryBook.Step = self.book.withLock { book in
             if let result = book.cachedResult(for: question, at: self.clock()) { return .deliver(result) }

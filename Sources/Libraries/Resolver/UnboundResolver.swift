@@ -36,6 +36,8 @@ package final class UnboundResolver: NameService {
         return query
     }
 
+    package func known(_ question: DNSQuestion) -> DNSResult? { self.table.known(question) }
+
     /// Completes every query with ``DNSFailure/closed``, ends the thread and frees what it had.
     package func shutdown() async {
         self.table.close()

@@ -118,6 +118,7 @@ private struct ServerRun {
             try require(self.agreement?.recipients.isEmpty == false, "content without a recipient")
             self.content = []
         case .store(let envelope): try self.store(envelope)
+        case .screened: break
         case .dropContent:
             self.input.dropContent()
             self.content = []

@@ -1,0 +1,163 @@
+import Glibc
+import Logging
+import Mail
+import NIOCore
+import NIOPosix
+import Polling
+import Receiver
+import Resolver
+import SMTP
+import Screener
+import Synchronization
+
+/// The screener with what it needs, put in front of the receiver: neither of them knows the other.
+final class Entrance: Sendable {
+    private let generation: Generation
+    private let clients: ClientLimits
+    private let passes: PassCache
+    private let lists: ListMonitor
+    private let gate: Gate
+    private let logger: Logger
+
+    init(
+        generation: Generation, clients: ClientLimits, names: any NameService, loop: any EventLoop, events: EventSink,
+        clock: WallClock, logger: Logger, server: SMTPServer
+    ) throws {
+        let options = generation.configuration.screener
+        let folder = generation.configuration.state + "/screener"
+        try FolderMaker.make(folder)
+        self.generation = generation
+        self.clients = clients
+        self.logger = logger
+        self.passes = try PassCache(folder: folder, options: PassCacheOptions(options), clock: clock) {
+            logger.warning("\($0)")
+        }
+        self.lists = ListMonitor(
+            names: names, loop: loop, isUnavailable: { DNSBLReturn.unavailability(of: $0, zone: $1) }
+        ) { change in
+            logger.warning("\(change)", metadata: ["list": "\(change.list)", "standing": "\(change.to)"])
+        }
+        self.gate = try Gate(
+            GateContext(
+                hostname: generation.hostname, clients: clients, passes: self.passes, lists: self.lists, names: names,
+                loop: loop, events: events, clock: clock, complain: { logger.warning("\($0)") }),
+            policy: generation.screener, capacity: Self.capacity(generation.configuration, logger)
+        ) { server.take($0) }
+        self.use(generation)
+    }
+
+    func use(_ generation: Generation) {
+        let zones = generation.screener.zones
+        self.lists.use(
+            zones: zones.map(\.name),
+            displayNames: Dictionary(uniqueKeysWithValues: zones.map { ($0.name, $0.displayName) }))
+        self.lists.startSelfTests(
+            every: .microseconds(generation.configuration.screener.dnsblSelfTest.microseconds), retry: .minutes(5))
+        self.gate.use(generation.screener)
+    }
+
+    // MARK: - Connections
+
+    /// Descriptors that everything but clients may need: the queue, the forwarder's connections, the control socket.
+    private static let reservedDescriptors = 512
+
+    /// Clients that are known come first where the system does not give as many descriptors as are configured.
+    private static func capacity(_ configuration: Configuration, _ logger: Logger) -> GateCapacity {
+        let wanted = (known: configuration.limits.connections, unknown: configuration.screener.connections)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return GateCapacity(known: wanted.known, unknown: wanted.unknown)
+        }
+        let descriptors = Int(clamping: limit.rlim_cur)
+        let available = max(descriptors - min(Self.reservedDescriptors, descriptors / 4), 2)
+        guard wanted.known + wanted.unknown > available else {
+            return GateCapacity(known: wanted.known, unknown: wanted.unknown)
+        }
+        let known = min(wanted.known, available / 2)
+        logger.warning(
+            "only \(descriptors) descriptors may be open: fewer connections are taken than configured",
+            metadata: ["known": "\(known)", "unknown": "\(available - known)"])
+        return GateCapacity(known: known, unknown: available - known)
+    }
+
+    /// Begins to listen where the configuration says, or on the sockets that systemd passes.
+    func listen() throws {
+        let configuration = self.generation.configuration
+        let passed = SystemdInterface.takeListeners()
+        guard passed.isEmpty else {
+            for descriptor in passed {
+                let socket = try self.open("socket \(descriptor)") { () throws(SystemError) in
+                    try ListeningSocket(adopting: descriptor)
+                }
+                self.listen(socket, isProxied: socket.endpoint.map { configuration.proxy.listen.contains($0) } ?? false)
+            }
+            return
+        }
+        for (endpoints, isProxied) in [(configuration.listen, false), (configuration.proxy.listen, true)] {
+            for endpoint in endpoints {
+                let socket = try self.open(endpoint.description) { () throws(SystemError) in
+                    try ListeningSocket(endpoint)
+                }
+                self.listen(socket, isProxied: isProxied)
+            }
+        }
+    }
+
+    private func open(
+        _ name: String, _ body: () throws(SystemError) -> ListeningSocket
+    ) throws(PosternDaemon.StartError) -> ListeningSocket {
+        do { return try body() } catch {
+            throw .failed("cannot listen on \(name): \(String(cString: strerror(error.code)))")
+        }
+    }
+
+    private func listen(_ socket: ListeningSocket, isProxied: Bool) {
+        let address = socket.endpoint.map(\.description) ?? "a passed socket"
+        self.logger.info("listening", metadata: ["address": "\(address)"])
+        self.gate.listen(on: socket, isProxied: isProxied)
+    }
+
+    /// Lets nobody in any more; sessions go on.
+    func shutDown(_ pool: NIOThreadPool) async {
+        let gate = self.gate
+        // Fails only when the pool is shut down, which comes later.
+        try? await pool.runIfActive { gate.shutDown() }
+        self.lists.stop()
+    }
+
+    /// After the last session.
+    func end() { self.passes.close() }
+
+    // MARK: - Status
+
+    /// At the gate and in sessions.
+    var openConnections: Int { self.clients.openConnections }
+
+    var status: StatusReport.Screener {
+        let gate = self.gate.status
+        return StatusReport.Screener(
+            waiting: gate.waiting, silent: gate.silent, known: self.clients.openConnections(.known),
+            unknown: self.clients.openConnections(.unknown), isUnderStress: gate.isUnderStress, results: gate.counts,
+            passes: self.passes.statistics.entries,
+            lists: self.lists.status.map {
+                StatusReport.Screener.List(
+                    list: $0.list, standing: $0.standing.rawValue, queries: $0.queries, hits: $0.hits,
+                    unavailable: $0.unavailable, lastProblem: $0.lastProblem)
+            })
+    }
+
+    var alarms: [String] {
+        let stress =
+            self.gate.status.isUnderStress ? ["too many connections of unknown clients: they get less time"] : []
+        return stress + self.lists.alarms
+    }
+}
+
+extension PassCacheOptions {
+    init(_ options: ScreenerOptions) {
+        self.init()
+        self.entries = options.cacheEntries
+        self.retention = options.cacheRetention
+        self.cleanupInterval = options.cacheCleanup
+    }
+}
