@@ -17,11 +17,13 @@ final class Entrance: Sendable {
     private let passes: PassCache
     private let lists: ListMonitor
     private let gate: Gate
+    private let history: ListHistoryFile
+    private let historyTask: RepeatedTask
     private let logger: Logger
 
     init(
         generation: Generation, clients: ClientLimits, names: any NameService, loop: any EventLoop, events: EventSink,
-        clock: WallClock, logger: Logger, server: SMTPServer
+        clock: WallClock, pool: NIOThreadPool, logger: Logger, server: SMTPServer
     ) throws {
         let options = generation.configuration.screener
         let folder = generation.configuration.state + "/screener"
@@ -32,10 +34,19 @@ final class Entrance: Sendable {
         self.passes = try PassCache(folder: folder, options: PassCacheOptions(options), clock: clock) {
             logger.warning("\($0)")
         }
-        self.lists = ListMonitor(
+        let history = ListHistoryFile(folder: folder)
+        self.history = history
+        let lists = ListMonitor(
             names: names, loop: loop, isUnavailable: { DNSBLReturn.unavailability(of: $0, zone: $1) }
         ) { change in
-            logger.warning("\(change)", metadata: ["list": "\(change.list)", "standing": "\(change.to)"])
+            logger.warning("\(change)", metadata: ["list": "\(change.list)", "standing": "\(change.to.rawValue)"])
+        }
+        self.lists = lists
+        lists.use(
+            zones: generation.screener.zones.map(\.name), displayNames: Self.displayNames(generation),
+            history: history.read())
+        self.historyTask = loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { _ in
+            pool.submit { _ in Self.keep(lists, history, logger) }
         }
         self.gate = try Gate(
             GateContext(
@@ -47,13 +58,21 @@ final class Entrance: Sendable {
     }
 
     func use(_ generation: Generation) {
-        let zones = generation.screener.zones
         self.lists.use(
-            zones: zones.map(\.name),
-            displayNames: Dictionary(uniqueKeysWithValues: zones.map { ($0.name, $0.displayName) }))
+            zones: generation.screener.zones.map(\.name), displayNames: Self.displayNames(generation))
         self.lists.startSelfTests(
             every: .microseconds(generation.configuration.screener.dnsblSelfTest.microseconds), retry: .minutes(5))
         self.gate.use(generation.screener)
+    }
+
+    private static func displayNames(_ generation: Generation) -> [DNSName: String] {
+        Dictionary(uniqueKeysWithValues: generation.screener.zones.map { ($0.name, $0.displayName) })
+    }
+
+    private static func keep(_ lists: ListMonitor, _ file: ListHistoryFile, _ logger: Logger) {
+        do { try file.write(lists.history) } catch {
+            logger.warning("the history of the DNS lists cannot be kept", metadata: ["error": "\(error.systemReason)"])
+        }
     }
 
     // MARK: - Connections
@@ -126,7 +145,11 @@ final class Entrance: Sendable {
     }
 
     /// After the last session.
-    func end() { self.passes.close() }
+    func end() {
+        self.historyTask.cancel()
+        Self.keep(self.lists, self.history, self.logger)
+        self.passes.close()
+    }
 
     // MARK: - Status
 

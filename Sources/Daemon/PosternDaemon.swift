@@ -123,7 +123,7 @@ package struct PosternDaemon {
         let logger = parts.logger
         let entrance = try Entrance(
             generation: self.generation, clients: clients, names: parts.names, loop: parts.group.next(),
-            events: parts.events, clock: self.clock, logger: logger, server: server)
+            events: parts.events, clock: self.clock, pool: pool, logger: logger, server: server)
         keeper.onChange { generation in
             forwarder.use(generation.forwarder)
             entrance.use(generation)

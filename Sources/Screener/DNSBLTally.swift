@@ -56,9 +56,10 @@ package enum DNSBLOutcome: Hashable, Sendable {
             }
         case .failure(.noSuchName(let negative)), .failure(.noData(let negative)): self = .notListed(ttl: negative.ttl)
         case .failure(.timeout): self = .unavailable("no answer in time")
-        case .failure(.serverFailure(let text)): self = .unavailable("server failure: \(text)")
-        case .failure(.bogus(let text)): self = .unavailable("not authentic: \(text)")
-        case .failure(.invalidName): self = .unavailable("the name is too long")
+        // What the resolver says more may hold the zone, and that a key.
+        case .failure(.serverFailure): self = .unavailable("its servers fail")
+        case .failure(.bogus): self = .unavailable("DNSSEC validation fails")
+        case .failure(.invalidName): self = .unavailable("its zone is too long")
         case .failure(.tooManyQueries): self = .unavailable("too many questions are under way")
         case .failure(.closed), .failure(.cancelled): self = .unavailable("the resolver is closed")
         }
