@@ -10,6 +10,7 @@ message["To"] = "user@example.test"
 message["Subject"] = "A first message"
 message.set_content("It waits in the queue until the primary is there.\n")
 
+print("A client that nobody knows yet waits six seconds for the whole greeting.")
 with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), local_hostname="client.example") as client:
     client.set_debuglevel(1)
     client.send_message(message)

@@ -36,6 +36,8 @@ package struct ExampleConfiguration {
         relay_domains: texthash:transport
         relay_recipients: texthash:relay_recipients
         transport: texthash:transport
+        # A client that nobody knows yet waits for its greeting. DNS lists would stand here too.
+        screener: {greet_wait: 6s}
         queue: {lifetime: 10d, notice_lifetime: 10d, delay_notice: 4h, maximum_size: 4GiB, reserve: 64MiB}
 
         """

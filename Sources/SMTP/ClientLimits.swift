@@ -122,6 +122,7 @@ package final class ClientLimits: Sendable {
             let isForgettable =
                 client.open == 0 && (client.windowStart == 0 || shared.clients.count > Self.rememberedClients)
             shared.clients[network] = isForgettable ? nil : client
+            shared.shrink()
         }
     }
 }
@@ -134,6 +135,12 @@ extension SessionLimits {
 }
 
 extension ClientLimits.Shared {
+    /// A dictionary keeps the room it once had: after a flood, for tens of thousands.
+    fileprivate mutating func shrink() {
+        guard self.clients.capacity > 1024, self.clients.count * 8 < self.clients.capacity else { return }
+        self.clients = Dictionary(uniqueKeysWithValues: self.clients.map { ($0.key, $0.value) })
+    }
+
     /// Forgets clients that have nothing open and whose minute is over, once in a minute.
     fileprivate mutating func forgetIdle(now: UInt64) {
         guard now &- self.forgotten > ClientLimits.windowNanoseconds else { return }

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import Mail
 import NIOCore
@@ -27,6 +28,11 @@ final class GateKeeper {
     private var pauseEnd: NIODeadline?
     /// When it was last said that none can be.
     private var lastComplaint: NIODeadline?
+
+    /// The most there were since memory was given back.
+    private var mostConnections = 0
+    /// Connections that are worth that.
+    private static let floodConnections = 1000
 
     /// Connections accepted before others have their turn.
     private static let acceptBatch = 64
@@ -68,9 +74,20 @@ final class GateKeeper {
 
     private func publish() {
         self.measureStress()
+        self.giveMemoryBack()
         self.mailbox.status = GateStatus(
             waiting: self.connections.waitingCount, silent: self.connections.silentCount, isUnderStress: self.stress,
             results: self.results)
+    }
+
+    /// After a flood the allocator holds what thousands of connections had, in many small pieces.
+    private func giveMemoryBack() {
+        self.mostConnections = max(self.mostConnections, self.connections.count)
+        guard self.mostConnections > Self.floodConnections, self.connections.count < self.mostConnections / 8 else {
+            return
+        }
+        self.mostConnections = self.connections.count
+        malloc_trim(0)
     }
 
     private func handle(_ number: UInt64, _ report: EventPoll.Interest) {

@@ -95,7 +95,7 @@ extension Screening {
         self.isUnderStress = admission.isUnderStress
         switch admission.access {
         case .refused(let reply): return self.turnAway(reply, .limited, "CONNECT")
-        case .exempt(let isLogged): return self.greet(nil, isLogged ? ScreeningOutcome(.permitted) : nil)
+        case .exempt(let isLogged): return self.letIn(isLogged ? ScreeningOutcome(.permitted) : nil)
         case .rejected:
             let action = self.policy.options.accessAction
             guard action != .ignore else { return self.test(admission, [.accessIgnored]) }
@@ -226,6 +226,13 @@ extension Screening {
         actions += [.greeting, .wait(limits.commandTimeout)]
         // What came meanwhile is not reported again.
         return self.hasInput ? actions + [.look] : actions
+    }
+
+    /// Whom the administrator trusts need not prove anything, not even by saying something: the receiver makes its
+    /// session while the greeting travels.
+    private mutating func letIn(_ outcome: ScreeningOutcome?) -> [Action] {
+        self.state = .over
+        return (outcome.map { [.conclude($0)] } ?? []) + [.greeting, .handOn(nil)]
     }
 
     /// The connection goes to the receiver with its first line; who does not complete one does not cost a session.

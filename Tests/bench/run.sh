@@ -2,7 +2,7 @@
 # Measures the release build against Debian's Postfix in the same run: README.md explains the figures.
 #
 #   run.sh               every figure of the README, about an hour
-#   run.sh NAME...       some of them: small one reuse medium large down million
+#   run.sh NAME...       some of them: small one reuse medium large down million silent tested
 #   run.sh -- ARGUMENTS  arguments of relaybench.py as they are
 #
 # The Postfix is the one that Tests/peers.sh unpacked. It runs in a mount namespace where its files lie over /usr and
@@ -41,7 +41,9 @@ relay_domains: [bench.test]
 relay_recipients: texthash:recipients
 transport: texthash:transport
 limits: {connections_per_client: 0, message_size: 60MB}
+screener: {connections: 12000, access: ["cidr:known"]}
 YAML
+echo "127.0.0.1/32 permit" >"$folder/known"
 echo "bench.test smtp:[127.0.0.1]:2526" >"$folder/transport"
 echo "user1@bench.test OK" >"$folder/recipients"
 
@@ -79,6 +81,24 @@ figure() {
             --config "$folder/postern.yaml" --source /usr/sbin/smtp-source --log "$folder/log"
         rm -rf "$folder/state"
         ;;
+    silent)
+        # An allocator keeps what it once got: each run has new processes.
+        for count in 100 1000 9000; do
+            for _ in $(seq "${REPEAT:-3}"); do (REPEAT=1; measure --peer postfix --hold $count); done
+        done
+        ;;
+    tested)
+        # Postscreen hands a client on once it has waited. With tests in the session, it keeps it.
+        sed -i 's/^screener: .*/screener: {connections: 12000, access: ["cidr:known"], pipelining: enforce, bare_newline: enforce}/' \
+            "$folder/postern.yaml"
+        for _ in $(seq "${REPEAT:-3}"); do
+            (
+                REPEAT=1
+                measure --peer postfix --hold 9000 --peer-set postscreen_pipelining_enable=yes \
+                    --peer-set postscreen_bare_newline_enable=yes
+            )
+        done
+        ;;
     *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
     esac
 }
@@ -87,6 +107,6 @@ if [ "${1:-}" = -- ]; then
     shift
     measure "$@"
 else
-    [ $# -gt 0 ] || set -- small one reuse medium large down million
+    [ $# -gt 0 ] || set -- small one reuse medium large down million silent tested
     for name in "$@"; do figure "$name"; done
 fi
