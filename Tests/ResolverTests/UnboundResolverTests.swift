@@ -154,6 +154,20 @@ struct UnboundResolverTests {
         try await server.end()
     }
 
+    @Test func `What was answered is known at once, with the time it has left, and nothing else is`() async throws {
+        let server = try await FakeServer { _ in Self.address }
+        let resolver = try UnboundResolver(ports: server.port)
+        let question = try DNSQuestion("known.example", .a)
+        #expect(resolver.known(question) == nil)
+        #expect(await resolver.outcome("known.example", .a).records == Self.records)
+        let known = try #require(resolver.known(question)).get()
+        #expect(known.records == Self.records && known.ttl > .zero && known.ttl <= .seconds(300))
+        #expect(resolver.known(try DNSQuestion("other.example", .a)) == nil)
+        await resolver.shutdown()
+        #expect(resolver.known(question) == nil)
+        try await server.end()
+    }
+
     @Test func `The completion is called on the loop that asked, also from the cache, and in a later turn`()
         async throws
     {
