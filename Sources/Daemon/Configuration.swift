@@ -74,6 +74,10 @@ package struct Configuration: Options, OptionValue {
 
     package func validate() throws(OptionProblem) {
         guard self.hostname != nil else { throw OptionProblem("hostname is missing") }
+        guard self.proxy.listen.allSatisfy({ !self.listen.contains($0) || $0.port == 0 }) else {
+            throw OptionProblem(
+                "listen and proxy.listen name the same address: a proxy's header is either required or not")
+        }
         guard self.recipientDelimiter.map({ $0.count == 1 }) ?? true else {
             throw OptionProblem("recipient_delimiter is not one character")
         }

@@ -35,7 +35,7 @@ package struct Generation: Sendable {
         loader.checkRoutes(transport, configuration.transport)
         let recipients = loader.table(configuration.relayRecipients)
         let domains = loader.domains(configuration.relayDomains)
-        let access = configuration.screener.access.compactMap { loader.step($0) }
+        let access = configuration.screener.access.elements.compactMap { loader.step($0) }
         loader.checkReadable(configuration.resolver.trustAnchor)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(

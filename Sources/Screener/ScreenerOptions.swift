@@ -4,7 +4,7 @@ import Resolver
 /// How clients are screened before anybody talks to them; SEMANTICS §1 has the reasons.
 package struct ScreenerOptions: Options, OptionValue {
     package var enabled = true
-    package var access: [AccessElement] = [.relayNetworks]
+    package var access = AccessList()
     package var accessAction = ScreeningAction.enforce
     package var greetWait = Duration.seconds(6)
     package var greetWaitStress = Duration.seconds(2)
@@ -38,7 +38,8 @@ package struct ScreenerOptions: Options, OptionValue {
         .init("enabled", \.enabled, "Whether clients are tested. Limits on connections hold in any case."),
         .init(
             "access", \.access,
-            "Asked in this order before any test: permit and reject decide, dunno of a table goes on with the next."),
+            "Asked in this order before any test: permit and reject decide, dunno of a table goes on with the next. A "
+                + "table without a list around it comes behind permit_mynetworks."),
         .init("access_action", \.accessAction, "What happens to clients that it rejects."),
         .init("greet_wait", \.greetWait, "How long a client has to wait for the rest of the greeting."),
         .init("greet_wait_stress", \.greetWaitStress, "The same while there are too many."),
@@ -174,6 +175,26 @@ package struct Score: Hashable, Sendable, OptionValue {
     }
 
     package var optionText: String { String(self.value) }
+}
+
+/// What is asked about a client before any test, in order.
+package struct AccessList: Hashable, Sendable, OptionValue {
+    package let elements: [AccessElement]
+
+    package init() { self.elements = [.relayNetworks] }
+
+    package static let optionSyntax = "a list, each \(AccessElement.optionSyntax)"
+
+    package init(option node: OptionNode) throws(OptionError) {
+        if case .scalar = node.content {
+            let element = try AccessElement(option: node)
+            self.elements = element == .relayNetworks ? [element] : [.relayNetworks, element]
+        } else {
+            self.elements = try [AccessElement](option: node)
+        }
+    }
+
+    package var optionText: String { self.elements.optionText }
 }
 
 /// One place where it is asked whether a client is tested at all (SEMANTICS §1, 4).

@@ -48,6 +48,17 @@ struct ConfigurationTests {
                 transport: lmdb:/etc/transport
                 recipient_delimiter: +
                 postmaster: root@example.com
+                screener:
+                  enabled: true
+                  greet_wait: 5s
+                  access: cidr:client_access.cidr
+                  dnsbl:
+                    - zen.spamhaus.org=127.0.0.[2..11]*3
+                    - list.dnswl.org=127.0.[0..255].[1..3]*-2
+                  dnsbl_allow_threshold: -1
+                  dnsbl_names: {key.zen.dq.spamhaus.net: zen.dq.spamhaus.net}
+                  pipelining: enforce
+                proxy: {listen: ["127.0.0.1:10025"], networks: [127.0.0.0/8]}
                 limits: {message_size: 10MiB, recipients: 200}
                 queue: {lifetime: 5d, notice_lifetime: 1d12h, delay_notice: 0}
                 forwarder: {destinations: {"[192.0.2.1]:25": {concurrency: 3}}}
@@ -56,6 +67,12 @@ struct ConfigurationTests {
         #expect(configuration.listen.map(\.port) == [25, 2525])
         #expect(configuration.resolver.forwarders.map(\.endpoint.description) == ["192.0.2.1:53", "192.0.2.2:5353"])
         #expect(configuration.relayNetworks.map(\.description) == ["127.0.0.0/8", "::1/128"])
+        #expect(configuration.screener.access.elements == [.relayNetworks, .cidr(path: "client_access.cidr")])
+        #expect(configuration.screener.dnsbl.map(\.weight) == [3, -2])
+        #expect(configuration.screener.setting(of: .pipelining) == .enforce)
+        #expect(configuration.screener.setting(of: .nonSMTP) == .off)
+        #expect(configuration.screener.dnsblAllowThreshold.value == -1)
+        #expect(configuration.proxy.listen.map(\.description) == ["127.0.0.1:10025"])
         #expect(configuration.relayDomains.optionText == "texthash:transport")
         #expect(configuration.relayRecipients?.path == "recipients")
         #expect(configuration.transport?.path == "/etc/transport")

@@ -172,3 +172,54 @@ struct TableQueryTests {
         #expect(throws: FileErrors.self) { try TableQuery(name) }
     }
 }
+
+/// What the screener is told.
+extension GenerationTests {
+    private func configureScreener(_ text: String) throws { try self.configure("screener: {\(text)}") }
+
+    @Test func `an access list is read with its tables`() throws {
+        try self.folder.write(
+            "rules/clients", "192.0.2.1 permit\n192.0.2.0/24 REJECT\n10.0.0.0/8 OK\n0.0.0.0/0 dunno\n")
+        try self.configureScreener("access: [\"cidr:clients\", permit_mynetworks, reject]")
+        #expect(self.errors() == [])
+        #expect(try Generation(file: self.file, number: 1).warnings.isEmpty)
+    }
+
+    @Test func `a result that the screener does not know is an error where it stands`() throws {
+        try self.folder.write("rules/clients", "192.0.2.1 permit\n192.0.2.0/24 550 go away\n")
+        try self.configureScreener("access: cidr:clients")
+        #expect(self.errors() == ["rules/clients:2: '550 go away' is not permit, reject or dunno"])
+    }
+
+    @Test func `a line of a client table that can never count is a warning`() throws {
+        try self.folder.write("rules/clients", "192.0.2.0/24 permit\n192.0.2.1 reject\n")
+        try self.configureScreener("access: cidr:clients")
+        let warnings = try Generation(file: self.file, number: 1).warnings
+        #expect(warnings.count == 1 && warnings[0].description.contains("rules/clients:2: "))
+    }
+
+    @Test(arguments: [
+        ("dnsbl: [\"zen.example=127.0.0.[2..1]\"]", "dnsbl"), ("dnsbl: [\"zen.example*0\"]", "weight"),
+        ("access: [\"hash:clients\"]", "cidr tables only"), ("access: [\"cidr:none\"]", "No such file"),
+        ("dnsbl_threshold: 0", "above 0"), ("dnsbl_allow_threshold: 1", "below 0"), ("greet_wait: 0", "greet_wait"),
+        ("pregreet: reject", "off or ignore or enforce or drop"), ("dnsbl_min_ttl: 2h", "dnsbl_max_ttl"),
+    ]) func `what makes no sense is refused`(setting: String, reason: String) throws {
+        try self.configureScreener(setting)
+        let errors = self.errors()
+        #expect(errors.count == 1)
+        if reason != "dnsbl", reason != "weight" { #expect(errors.first?.contains(reason) == true, "\(errors)") }
+    }
+
+    @Test func `a list without a filter is warned of, as its error codes would count`() throws {
+        try self.configureScreener("dnsbl: [bl.example, \"good.example*-1\"]")
+        let warnings = try Generation(file: self.file, number: 1).warnings
+        #expect(warnings.count == 1 && warnings[0].message.hasPrefix("bl.example has no filter"))
+    }
+
+    @Test func `an address cannot be for proxies and for others`() throws {
+        try self.configure("listen: [\"127.0.0.1:25\"]\nproxy: {listen: [\"127.0.0.1:25\"], networks: [127.0.0.1]}")
+        #expect(self.errors().count == 1)
+        try self.configure("proxy: {listen: [\"127.0.0.1:25\"]}")
+        #expect(self.errors().first?.contains("listen and networks go together") == true)
+    }
+}
