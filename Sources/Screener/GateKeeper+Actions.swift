@@ -120,11 +120,13 @@ extension GateKeeper {
     }
 
     private func identify(_ number: UInt64, _ source: ProxyHeader.Source) {
-        if case .proxied(let client, let local) = source {
+        switch source {
+        case .proxied(let client, let local):
             self.connections[number]?.client = client
             self.connections[number]?.local = local
+            self.admit(number)
+        case .own: self.admit(number, isProxy: true)
         }
-        self.admit(number)
         // What came behind the header is not reported again.
         self.look(number)
     }

@@ -208,6 +208,18 @@ import ZoneFiles
         }
     }
 
+    @Test func `a proxy that looks whether we are well is greeted at once`() async throws {
+        try await withGate(proxy: self.proxied("127.0.0.0/8"), isProxied: true) {
+            $0.greetWait = .seconds(600)
+        } _: { gate in
+            try await onOwnThread {
+                let client = try SMTPClient(gate.address)
+                try client.send("PROXY UNKNOWN\r\n")
+                #expect(try client.line() == Self.greeting)
+            }
+        }
+    }
+
     @Test func `nobody else may say who they are`() async throws {
         try await withGate(proxy: self.proxied("127.0.0.0/24"), isProxied: true) { _ in
         } _: { gate in
