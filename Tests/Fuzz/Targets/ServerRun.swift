@@ -16,10 +16,21 @@ func checkServerSession(_ bytes: [UInt8], _ arrivals: [Arrival]) throws(Violatio
     // What pipelining is depends on how octets arrive, so here the outcome may differ.
     limits.rejectPipelining = true
     for arrival in arrivals.suffix(1) + [.whole] { _ = try serve(arrival.pieces(of: bytes), limits) }
+    // And with the screener's tests, whose actions follow from the input.
+    let choice = Int(fingerprint(of: bytes) >> 1 & 0xFF)
+    var actions: [ScreeningTest: ScreeningAction] = [:]
+    for (index, test) in [ScreeningTest.pipelining, .nonSMTP, .bareNewline].enumerated() {
+        actions[test] = [nil, .ignore, .enforce, .drop][choice >> (2 * index) & 3]
+    }
+    let screening = SessionScreening(
+        refusal: choice >> 6 == 3 ? Reply(550, .init(7, 1), "listed") : nil, actions: actions)
+    for arrival in arrivals.suffix(1) + [.whole] { _ = try serve(arrival.pieces(of: bytes), limits, screening) }
 }
 
-private func serve(_ pieces: [ArraySlice<UInt8>], _ limits: SessionLimits) throws(Violation) -> ServerRun.Result {
-    var run = ServerRun(limits: limits)
+private func serve(
+    _ pieces: [ArraySlice<UInt8>], _ limits: SessionLimits, _ screening: SessionScreening = SessionScreening()
+) throws(Violation) -> ServerRun.Result {
+    var run = ServerRun(limits: limits, screening: screening)
     try run.begin()
     for piece in pieces { try run.receive(piece) }
     try run.end()
@@ -56,9 +67,12 @@ private struct ServerRun {
     /// The present event completed a message.
     private var hasStored = false
     private(set) var result = Result()
+    /// No recipient may be accepted any more.
+    private var hasFailedScreening: Bool
 
-    init(limits: SessionLimits) {
-        self.session = ServerSession(hostname: "mx.example.test", limits: limits)
+    init(limits: SessionLimits, screening: SessionScreening) {
+        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening)
+        self.hasFailedScreening = screening.refusal != nil
         self.input = ServerInput(limits: limits)
         self.limits = limits
     }
@@ -118,7 +132,8 @@ private struct ServerRun {
             try require(self.agreement?.recipients.isEmpty == false, "content without a recipient")
             self.content = []
         case .store(let envelope): try self.store(envelope)
-        case .screened: break
+        case .screened(.failed(_, let action)): if action != .ignore { self.hasFailedScreening = true }
+        case .screened(.passed): try require(!self.hasFailedScreening, "passed after having failed")
         case .dropContent:
             self.input.dropContent()
             self.content = []
@@ -191,6 +206,7 @@ private struct ServerRun {
             if isAccepted { self.agreement = Agreement(reversePath: path) }
         case .command(.rcpt(let path, _), _):
             guard isAccepted else { break }
+            try require(!self.hasFailedScreening, "a recipient of a client that failed is accepted")
             try require(self.agreement != nil, "a recipient without MAIL")
             let postmaster = Mailbox("postmaster@example.test")
             self.agreement?.recipients += [path.mailbox ?? postmaster].compactMap(\.self)
