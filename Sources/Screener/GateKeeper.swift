@@ -95,6 +95,8 @@ final class GateKeeper {
             self.accept(listener.socket, isProxied: listener.isProxied)
         } else {
             self.look(number)
+            // Behind octets that wait for the rest of their line the end would not be seen.
+            if !report.isDisjoint(with: [.ended, .broken]) { self.handle(number, .input(.end)) }
         }
     }
 

@@ -41,6 +41,8 @@ import Testing
                 [.reply, .drip(String(repeating: "x", count: 2000), every: .milliseconds(50)), .end]),
             BotScript(name("half-open"), from: source(7), [.finishSending, .end]),
             BotScript(name("resetter"), from: source(8), [.reset]),
+            // Ends in the middle of its first line.
+            BotScript(name("quitter"), from: source(10), [.reply, .send("EHLO bot"), .finishSending, .end]),
             BotScript(
                 name("ignorer"), from: source(9), ignoresEnd: true,
                 [ehlo, .reply, .reply] + Array(repeating: [.send("NOOP\r\n"), .reply], count: 25).joined()
@@ -104,6 +106,8 @@ import Testing
         case "bare": #expect(codes == [220, 250, 250, 550, 221], "\(bot.name): \(seen.text)")
         case "loris": #expect(last.hasPrefix("421 4.4.2"), "\(bot.name): \(seen.text)")
         case "half-open": #expect(codes == [] && seen.text.hasPrefix("220-"), "\(bot.name): \(seen.text)")
+        // It need not be told that its time is over.
+        case "quitter": #expect(codes == [220], "\(bot.name): \(seen.text)")
         case "resetter": #expect(codes == [])
         case "ignorer": #expect(last.hasPrefix("421 4.7.0") && seen.end == .reset, "\(bot.name): \(seen.text)")
         default: Issue.record("a bot of no kind: \(bot.name)")
