@@ -139,7 +139,7 @@ package struct StatusReport: Codable, Sendable {
         package var isUnderStress: Bool
         /// Since the start, by the result in the log.
         package var results: [String: Int]
-        /// Clients remembered.
+        /// Clients remembered; who has just passed again may be counted twice.
         package var passes: Int
         package var lists: [List]
     }
