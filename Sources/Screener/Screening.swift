@@ -210,9 +210,9 @@ extension Screening {
         let actions = deep.reduce(into: [ScreeningTest: ScreeningAction]()) {
             $0[$1] = self.policy.options.setting(of: $1).action
         }
-        // The credit comes when the rest is passed: who fails later gets none (SEMANTICS §1).
+        // Who fails in the session loses this credit again (SEMANTICS §1); who only leaves need not wait the next time.
         let verdict = Verdict(SessionScreening(actions: actions), credit: record)
-        return self.greet(verdict, testing.outcome(.greeted))
+        return [.credit(record)] + self.greet(verdict, testing.outcome(.greeted))
     }
 }
 
