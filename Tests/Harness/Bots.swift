@@ -9,6 +9,8 @@ package struct BotScript: Sendable {
         case drip(String, every: Duration)
         /// Waits for the last line of the next reply.
         case reply
+        /// Waits for a line that begins with this, and leaves out those before it.
+        case line(String)
         /// Sends no more, and can still read.
         case finishSending
         /// Ends the connection with a reset (RST).
@@ -173,7 +175,8 @@ private struct Bot {
             }
             self.nextDrip = .now + pause
             return self.send(Array(text.utf8)[self.sent...], atMost: 1)
-        case .reply: return self.takeReply()
+        case .reply: return self.take { $0.dropFirst(3).first != UInt8(ascii: "-") }
+        case .line(let start): return self.take { $0.starts(with: start.utf8) }
         case .finishSending:
             shutdown(self.socket, Int32(SHUT_WR))
             return true
@@ -196,11 +199,12 @@ private struct Bot {
         return count == bytes.count
     }
 
-    private mutating func takeReply() -> Bool {
+    /// Goes on behind the first new line for which it is so.
+    private mutating func take(where isWanted: (ArraySlice<UInt8>) -> Bool) -> Bool {
         while let end = self.transcript.bytes[self.readTo...].firstIndex(of: UInt8(ascii: "\n")) {
             let line = self.transcript.bytes[self.readTo..<end]
             self.readTo = end + 1
-            if line.dropFirst(3).first != UInt8(ascii: "-") { return true }
+            if isWanted(line) { return true }
         }
         return self.hasSeenEnd
     }

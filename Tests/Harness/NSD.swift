@@ -4,9 +4,11 @@ package final class NSD: Sendable {
     private let folder: TemporaryFolder
     private let process = PeerProcess()
 
-    /// - Parameter zones: texts in the format of RFC 1035 §5, by the zone's name. They need SOA and NS.
-    package init(host: String = "127.0.0.1", zones: [String: String]) throws {
-        self.address = try .free(host)
+    /// - Parameters:
+    ///   - port: a free one if it is nil. For peers that know only port 53, with an address that nobody else has.
+    ///   - zones: texts in the format of RFC 1035 §5, by the zone's name. They need SOA and NS.
+    package init(host: String = "127.0.0.1", port: Int? = nil, zones: [String: String]) throws {
+        self.address = try port.map { Endpoint(host, $0) } ?? .free(host)
         self.folder = try TemporaryFolder()
         try self.serve(zones)
     }

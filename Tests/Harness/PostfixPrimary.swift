@@ -9,6 +9,7 @@ package final class PostfixPrimary: Primary {
     private let process = PeerProcess()
     private let domains: [String]
     private let recipients: Recipients
+    private let isScreened: Bool
 
     private static let owner = PrivateRoot.Account("postfix", 1)
     private static let dropGroup = PrivateRoot.Account("postdrop", 2)
@@ -27,21 +28,33 @@ package final class PostfixPrimary: Primary {
         postlog   unix-dgram n - n - 1 postlogd
 
         """
+    /// What postscreen works with.
+    private static let screeningServices = """
+        smtpd     pass  - - n - - smtpd
+        dnsblog   unix  - - n - 0 dnsblog
+        tlsproxy  unix  - - n - 0 tlsproxy
+
+        """
 
     package convenience init(host: String, domains: [String], recipients: Recipients) throws {
         try self.init(host: host, domains: domains, recipients: recipients, settings: [:])
     }
 
-    /// - Parameter settings: lines of `main.cf`, over those that are here.
+    /// - Parameters:
+    ///   - settings: lines of `main.cf`, over those that are here.
+    ///   - isScreened: postscreen listens, and has the server behind it.
+    ///   - files: more of them, or others, by their place in its view of the machine, such as `etc/resolv.conf`.
     package init(
         host: String = "127.0.0.1", domains: [String] = ["example.test"], recipients: Recipients = .all,
-        settings: [String: String] = [:]
+        settings: [String: String] = [:], isScreened: Bool = false, files: [String: String] = [:]
     ) throws {
         self.address = try .free(host)
         self.domains = domains
         self.recipients = recipients
+        self.isScreened = isScreened
         self.root = try PrivateRoot(.postfix, accounts: [Self.owner, Self.dropGroup])
         try self.layOut()
+        for (name, text) in files { try self.root.folder.write(name, text) }
         try self.start(settings: settings)
     }
 
@@ -86,8 +99,9 @@ package final class PostfixPrimary: Primary {
         try folder.make(folder: "queue/public", mode: 0o710, user: Self.owner.id, group: Self.dropGroup.id)
         try folder.make(folder: "log")
         let host = self.address.isV6 ? "[\(self.address.host)]" : self.address.host
+        let entrance = self.isScreened ? "1 postscreen\n\(Self.screeningServices)" : "- smtpd\n"
         try folder.write(
-            "etc/postfix/master.cf", "\(host):\(self.address.port) inet n - n - - smtpd\n" + Self.services)
+            "etc/postfix/master.cf", "\(host):\(self.address.port) inet n - n - \(entrance)" + Self.services)
         try folder.write(
             "etc/postfix/dynamicmaps.cf",
             "pcre postfix-pcre.so dict_pcre_open\nlmdb postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\n")
