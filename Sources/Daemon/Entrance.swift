@@ -158,11 +158,10 @@ final class Entrance: Sendable {
 
     var status: StatusReport.Screener {
         let gate = self.gate.status
-        let passes = self.passes.statistics
         return StatusReport.Screener(
             waiting: gate.waiting, silent: gate.silent, known: self.clients.openConnections(.known),
             unknown: self.clients.openConnections(.unknown), isUnderStress: gate.isUnderStress, results: gate.counts,
-            passes: passes.entries + passes.waiting,
+            passes: self.passes.clientCount,
             lists: self.lists.status.map {
                 StatusReport.Screener.List(
                     list: $0.list, standing: $0.standing.rawValue, queries: $0.queries, hits: $0.hits,

@@ -139,6 +139,9 @@ package final class PassCache: Sendable {
         return ((try? store?.count()) ?? 0, waiting, failures)
     }
 
+    /// Clients remembered, for status. Who has just passed again may be counted twice.
+    package var clientCount: Int { self.statistics.entries + self.shared.withLock { $0.overlay.passCount } }
+
     // MARK: Writing
 
     /// Writes what waits. For the thread and for tests.

@@ -24,6 +24,8 @@ struct PassOverlay {
     var recentCount: Int { self.recent.count }
     /// A client can be in both.
     var count: Int { self.recent.count + self.older.count }
+    /// Without removals, of which a flood of bots brings many.
+    var passCount: Int { [self.recent, self.older].reduce(0) { $0 + $1.values.count { $0 != .removed } } }
     /// Whether there is a generation that is being written, or that could not be.
     var hasOlder: Bool { !self.older.isEmpty }
 
