@@ -52,20 +52,22 @@ import Testing
         let clients = try headers.map { try fixture.connect($0) }
         let addresses = ["192.0.2.7", "2001:db8::7", Self.proxy]
         for (index, client) in clients.enumerated() {
-            #expect(try client.reply().lines.count == 2)
+            // A proxy that speaks for itself is not tested.
+            #expect(try client.reply().lines.count == (index < 2 ? 2 : 1))
             try client.command("EHLO client.example")
             let reply = try client.sendMessage(
                 from: "s\(index)@client.example", to: ["user@example.test"], Self.content)
             #expect(reply.code == 250)
             client.close()
         }
-        let locals = ["198.51.100.1:25", "[2001:db8::25]:25", fixture.entrance.description]
+        let locals = ["198.51.100.1:25", "[2001:db8::25]:25"]
         for (index, address) in addresses.enumerated() {
             let queued = try fixture.postern.event("queued") { $0["from"] == "s\(index)@client.example" }
+            #expect(queued.clientAddress == address)
+            guard index < 2 else { continue }
             let screened = try fixture.postern.event("screened") { $0["session"] == queued["session"] }
-            #expect(queued.clientAddress == address && screened.clientAddress == address)
+            #expect(screened["client"] == queued["client"] && queued["client"]?.hasSuffix(":40000") == true)
             #expect(screened["local"] == locals[index] && screened["result"] == "passed")
-            if index < 2 { #expect(queued["client"]?.hasSuffix(":40000") == true) }
         }
         try sink.wait(for: 3)
         for message in try sink.messages() {
@@ -76,7 +78,7 @@ import Testing
         // It is the client that has passed, not its proxy, and by whatever way it comes.
         #expect(try fixture.connect(Self.text("192.0.2.7"), from: "127.72.9.9").line().hasPrefix("220 "))
         #expect(try fixture.connect(Self.text("192.0.2.8")).line().hasPrefix("220-"))
-        #expect(try SMTPClient(fixture.postern.address, from: Self.proxy).line().hasPrefix("220 "))
+        #expect(try SMTPClient(fixture.postern.address, from: Self.proxy).line().hasPrefix("220-"))
         try fixture.postern.waitUntilDeserted()
     }
 
