@@ -108,6 +108,6 @@ let package = Package(
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             ["SMTP", "Mail", "Rules", "Queue", "Screener", "Forwarder", "Resolver", "Daemon"]),
-        tests("FuzzTests", ["FuzzTargets"]),
+        tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers
 )

@@ -208,6 +208,25 @@ import ZoneFiles
         }
     }
 
+    @Test func `a header that ends anywhere leaves nothing behind`() async throws {
+        try await withGate(proxy: self.proxied("127.0.0.0/8"), isProxied: true) {
+            $0.greetWait = .seconds(600)
+        } _: { gate in
+            try await onOwnThread {
+                let header = Array("PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n".utf8)
+                for end in 0...header.count {
+                    let client = try SMTPClient(gate.address)
+                    try client.send(Array(header.prefix(end)))
+                    client.finishSending()
+                    let answer = String(decoding: try client.readToEnd().bytes, as: UTF8.self)
+                    #expect(answer == (end < header.count ? "" : Self.teaser))
+                }
+                try eventually("everybody's place") { gate.clients.openConnections == 0 }
+                #expect(gate.screened.map(\.result) == ["hangup"])
+            }
+        }
+    }
+
     @Test func `a proxy that looks whether we are well is greeted at once`() async throws {
         try await withGate(proxy: self.proxied("127.0.0.0/8"), isProxied: true) {
             $0.greetWait = .seconds(600)
