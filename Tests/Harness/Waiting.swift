@@ -38,3 +38,19 @@ package func onOwnThread<Result: Sendable>(
         Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
     }
 }
+
+/// Runs tasks apart from all others, for those that something else is waiting for.
+///
+/// The threads that tasks share are taken, for minutes at times, by tests that block; what a task does behind them
+/// comes too late for whoever reckons in seconds.
+package final class OwnThreadExecutor: TaskExecutor {
+    /// Queues of one's own get threads of their own.
+    private let queue = DispatchQueue(label: "tasks of a test")
+
+    package init() {}
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        self.queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+}

@@ -13,7 +13,7 @@ import Testing
     }
 
     private func shutDown(_ server: SMTPServerFixture, grace: Duration) -> Task<Void, Never> {
-        Task { await server.shutDown(grace: grace) }
+        Task(executorPreference: OwnThreadExecutor()) { await server.shutDown(grace: grace) }
     }
 
     @Test func `who is between messages goes, who is in one may finish it, and nobody new comes`() async throws {
