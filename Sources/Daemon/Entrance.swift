@@ -51,7 +51,8 @@ final class Entrance: Sendable {
         self.gate = try Gate(
             GateContext(
                 hostname: generation.hostname, clients: clients, passes: self.passes, lists: self.lists, names: names,
-                loop: loop, events: events, clock: clock, complain: { logger.warning("\($0)") }),
+                loop: loop, events: events, clock: clock, complain: { logger.warning("\($0)") },
+                hurry: { server.hurry() }),
             policy: generation.screener, capacity: Self.capacity(generation.configuration, logger)
         ) { server.take($0) }
         self.use(generation)

@@ -66,6 +66,13 @@ package final class SMTPServer: Sendable {
 
     package var sessionCount: Int { self.shared.withLock { $0.sessions.count } }
 
+    /// Gives clients that are not known to be good the time that is left to them under stress.
+    package func hurry() {
+        for channel in self.shared.withLock({ Array($0.sessions.values) }) {
+            channel.pipeline.fireUserInboundEventTriggered(ServiceStress())
+        }
+    }
+
     /// Lets transactions finish for a while, and says 421 to everybody else. No connection must be handed over any
     /// more.
     package func shutDown(grace: Duration) async {

@@ -8,6 +8,9 @@ struct ServiceShutdown: Sendable {
     let patience: ServerSession.Patience
 }
 
+/// Told to every session when there are too many.
+struct ServiceStress: Sendable {}
+
 /// Performs what a server session decides: writes its replies, brings its content into the queue, keeps its time.
 ///
 /// Lives on the connection's event loop. Memory of a connection is the input not yet consumed, one piece of
@@ -113,6 +116,7 @@ final class SessionHandler: ChannelDuplexHandler {
         case let shutdown as ServiceShutdown:
             self.handle(.shutdown(shutdown.patience))
             self.advance()
+        case is ServiceStress: self.hurry()
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -280,6 +284,13 @@ final class SessionHandler: ChannelDuplexHandler {
         } else {
             self.startTimer(at: deadline)
         }
+    }
+
+    /// A client that speaks a first line and then nothing more would keep its place for minutes.
+    private func hurry() {
+        guard let connection, connection.place.standing == .unknown, !self.isClosing else { return }
+        self.deadline = InputDeadline(self.generation.limits.underStress)
+        self.keepTime(isNew: true)
     }
 
     static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }

@@ -46,7 +46,7 @@ package struct SessionLimits: Options, OptionValue {
         .init("data_timeout", \.dataTimeout, "Longest silence inside content."),
         .init(
             "stress_timeout", \.stressTimeout,
-            "Both of these for clients that come while there are too many; see `screener.connections`."),
+            "Both of these for clients that are not known, while there are too many; see `screener.connections`."),
         .init("minimum_data_rate", \.minimumDataRate, "Octets of content a second, over which the time is reckoned."),
         .init(
             "line_endings", \.lineEndings,

@@ -16,13 +16,16 @@ package struct GateContext: Sendable {
     let events: EventSink
     let clock: WallClock
     let complain: @Sendable (String) -> Void
+    let hurry: @Sendable () -> Void
 
     /// - Parameters:
     ///   - loop: where answers of the DNS arrive on their way to the gate.
+    ///   - hurry: told that stress begins: unknown clients that have a session already get less time from now on.
     ///   - complain: told what is wrong and is no client's fault.
     package init(
         hostname: String, clients: ClientLimits, passes: PassCache, lists: ListMonitor, names: any NameService,
-        loop: any EventLoop, events: EventSink, clock: WallClock, complain: @escaping @Sendable (String) -> Void
+        loop: any EventLoop, events: EventSink, clock: WallClock, complain: @escaping @Sendable (String) -> Void,
+        hurry: @escaping @Sendable () -> Void
     ) {
         self.hostname = hostname
         self.clients = clients
@@ -33,6 +36,7 @@ package struct GateContext: Sendable {
         self.events = events
         self.clock = clock
         self.complain = complain
+        self.hurry = hurry
     }
 }
 

@@ -221,6 +221,7 @@ final class GateKeeper {
         let limit = self.capacity.unknown
         if !self.stress, open * 10 >= limit * 9 {
             self.stress = true
+            self.context.hurry()
             self.context.complain("\(open) of \(limit) connections of unknown clients are open: they get less time now")
         } else if self.stress, open * 10 <= limit * 7 {
             self.stress = false

@@ -178,10 +178,12 @@ extension Screening {
     private mutating func fail(_ testing: Testing) -> [Action] {
         let blocking = testing.failures.filter { $0.action != .ignore }
         let outcome = testing.outcome(.failed)
+        // Who is only suspected may come again as who it was.
+        let forget: [Action] = blocking.contains { $0.reply.outcome == .permanent } ? [.forget] : []
         if let failure = blocking.first(where: { $0.action == .drop }) {
-            return [.forget] + self.refuse(failure.reply, outcome)
+            return forget + self.refuse(failure.reply, outcome)
         }
-        return [.forget] + self.greet(blocking.first.map { self.condemned($0.reply) }, outcome)
+        return forget + self.greet(blocking.first.map { self.condemned($0.reply) }, outcome)
     }
 
     /// A client that failed is watched all the same, for the log.

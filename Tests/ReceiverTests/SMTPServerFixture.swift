@@ -54,7 +54,8 @@ final class SMTPServerFixture: Sendable {
         let gateContext = GateContext(
             hostname: "mx.example.test", clients: self.clients, passes: self.passes,
             lists: ListMonitor(names: names, loop: loop, isUnavailable: { _, _ in nil }, alarms: { _ in }),
-            names: names, loop: loop, events: events, clock: .system, complain: { Issue.record("\($0)") })
+            names: names, loop: loop, events: events, clock: .system, complain: { Issue.record("\($0)") },
+            hurry: { server.hurry() })
         var unscreened = ScreenerOptions()
         unscreened.enabled = false
         let screenerPolicy = ScreenerPolicy(

@@ -1,6 +1,7 @@
 import Harness
 import Mail
 import SMTP
+import Screener
 import Testing
 
 /// Clients that are silent or slow, with limits so short that nobody has to wait.
@@ -26,6 +27,33 @@ import Testing
                 try self.expectTimeout(silent)
                 try self.expectTimeout(try server.client(patience: .seconds(20)))
                 try eventually("the places") { server.clients.openConnections == 0 }
+            }
+        }
+    }
+
+    @Test func `under stress strangers get less time, also in sessions that have begun, and known clients do not`()
+        async throws
+    {
+        var limits = Self.limits(command: .seconds(600), data: .seconds(600))
+        limits.stressTimeout = .milliseconds(100)
+        // With a test of the session to pass a client is a stranger.
+        var screener = ScreenerOptions()
+        screener.pregreet = .off
+        screener.pipelining = .enforce
+        try await withServer(limits: limits, screener: screener) { server in
+            try await onOwnThread {
+                let command = try server.client()
+                let content = try server.client()
+                for line in ["MAIL FROM:<a@client.example>", "RCPT TO:<user@example.test>", "DATA"] {
+                    try content.command(line)
+                }
+                // That one has passed now, and comes again as a known client.
+                let known = try server.client()
+                try eventually("the sessions") { server.server.sessionCount == 3 }
+                server.server.hurry()
+                try self.expectTimeout(command)
+                try self.expectTimeout(content)
+                #expect(try known.command("NOOP").code == 250)
             }
         }
     }

@@ -44,7 +44,7 @@ final class GateFixture: Sendable {
             GateContext(
                 hostname: "mx.example.test", clients: self.clients, passes: self.passes, lists: self.lists,
                 names: self.names, loop: self.group.next(), events: EventSink { events.add($0) }, clock: .system,
-                complain: { complaints.add($0) }),
+                complain: { complaints.add($0) }, hurry: {}),
             policy: policy, capacity: capacity
         ) { letIn.add($0) }
         let socket = try Screener.ListeningSocket(Mail.Endpoint(.v4(0x7F00_0001), port: 0))
