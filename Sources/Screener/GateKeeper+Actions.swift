@@ -175,6 +175,9 @@ extension GateKeeper {
 
     private func conclude(_ number: UInt64, _ outcome: ScreeningOutcome) {
         self.results[outcome.result, default: 0] += 1
+        // Nobody waits for the lists any more; what they still answer is kept by the resolver.
+        for query in self.connections[number]?.queries ?? [] { query.cancel() }
+        self.connections[number]?.queries = []
         guard outcome.result.isLogged, let connection = self.connections[number] else { return }
         self.context.events.record(.screened(MailEvent.Screened(connection, outcome)))
     }
