@@ -106,8 +106,8 @@ package struct ScreenerOptions: Options, OptionValue {
 
     /// What is allowed and probably not meant.
     package var warnings: [String] {
-        self.dnsbl.filter { $0.filter == nil && $0.weight > 0 }.map {
-            "\($0.zone) has no filter: any answer of it counts; write \($0.zone)=127.0.0.[2..11] or the like"
+        DNSBLRules(self).zones.filter { $0.sites.contains { $0.filter == nil && $0.weight > 0 } }.map {
+            "\($0.displayName) has no filter: whatever it answers counts; write ZONE=127.0.0.[2..11] or the like"
         }
     }
 

@@ -214,6 +214,9 @@ extension GenerationTests {
         try self.configureScreener("dnsbl: [bl.example, \"good.example*-1\"]")
         let warnings = try Generation(file: self.file, number: 1).warnings
         #expect(warnings.count == 1 && warnings[0].message.hasPrefix("bl.example has no filter"))
+        try self.configureScreener("dnsbl: [key.bl.example], dnsbl_names: {key.bl.example: bl}")
+        let named = try Generation(file: self.file, number: 1).warnings
+        #expect(named.first?.message.hasPrefix("bl has no filter") == true, "the zone holds a key")
     }
 
     @Test func `an address cannot be for proxies and for others`() throws {
