@@ -1,4 +1,4 @@
-package import Mail
+import Mail
 
 /// What a table says to a key.
 package struct TableMatch: Hashable, Sendable {
