@@ -43,7 +43,7 @@ package struct RelayPolicy: Sendable {
     private let recipientDomains: Set<String>
     private let unverified: Unverified
     private let postmaster: Mailbox?
-    private let keys: AddressKeys
+    package let keys: AddressKeys
 
     /// - Parameters:
     ///   - recipients: the addresses that exist; nil without a table.
@@ -77,6 +77,18 @@ package struct RelayPolicy: Sendable {
             if !isTrusted, mailbox.localPart.routesOnward { return .relayDenied }
             return self.isKnown(mailbox, domain) ? .accept(mailbox) : .unknownRecipient
         }
+    }
+
+    /// Whether anybody may send there: a domain of ours, and no address that asks to be sent onwards.
+    package func relays(_ mailbox: Mailbox) -> Bool {
+        guard case .name(let domain) = mailbox.domain else { return false }
+        return self.relayDomains.contains(domain) && !mailbox.localPart.routesOnward
+    }
+
+    /// Whether an address exists; nil if its domain is none of ours.
+    package func knows(_ mailbox: Mailbox) -> Bool? {
+        guard case .name(let domain) = mailbox.domain, self.relayDomains.contains(domain) else { return nil }
+        return self.isKnown(mailbox, domain)
     }
 
     private func isKnown(_ mailbox: Mailbox, _ domain: DomainName) -> Bool {

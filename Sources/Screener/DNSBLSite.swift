@@ -76,14 +76,3 @@ extension DNSBLSite: OptionValue {
 
     package var optionText: String { self.description }
 }
-
-/// What is wrong with a site or a filter, and where.
-package struct DNSBLSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
-    package let message: String
-    /// The part that is wrong, or the filter from there on; empty at the end of the text.
-    package let part: String
-
-    package var description: String {
-        self.part.isEmpty ? "\(self.message), at the end" : "\(self.message), at '\(self.part)'"
-    }
-}

@@ -1,5 +1,3 @@
-import Mail
-
 /// Which answers of a list count: four fields, each a number or a list such as `[2;3;9..11]`
 /// (SEMANTICS §1, DNSBL site syntax; Postfix's ip_match).
 ///
@@ -164,5 +162,21 @@ private struct DNSBLFilterParser {
         case UInt8(ascii: "-"): self.error("a range is written 'a..b'")
         default: self.error("a list goes on with ';' or ends with ']'")
         }
+    }
+}
+
+/// What is wrong with a site or a filter, and where.
+package struct DNSBLSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
+    package let message: String
+    /// The part that is wrong, or the filter from there on; empty at the end of the text.
+    package let part: String
+
+    package init(message: String, part: String) {
+        self.message = message
+        self.part = part
+    }
+
+    package var description: String {
+        self.part.isEmpty ? "\(self.message), at the end" : "\(self.message), at '\(self.part)'"
     }
 }

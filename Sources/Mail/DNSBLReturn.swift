@@ -1,6 +1,3 @@
-package import Mail
-package import Resolver
-
 /// What an address means that a list returns.
 ///
 /// Lists that refuse to answer return an address too. Postfix takes any address for "listed", and a relay that asks
@@ -12,13 +9,13 @@ package enum DNSBLReturn: Hashable, Sendable {
 
     /// - Parameters:
     ///   - address: an IPv4 address in host order.
-    ///   - zone: the list that returned it.
-    package init(_ address: UInt32, from zone: DNSName) {
+    ///   - zone: the list that returned it, in lower case.
+    package init(_ address: UInt32, from zone: String) {
         self = Self.unavailability(of: address, zone: zone).map { .unavailable($0) } ?? .listed
     }
 
     /// Why the list does not answer us; nil if it does.
-    package static func unavailability(of address: UInt32, zone: DNSName) -> String? {
+    package static func unavailability(of address: UInt32, zone: String) -> String? {
         switch address {
         case 0x7FFF_FFFC: "the list's name is mistyped (127.255.255.252)"
         case 0x7FFF_FFFE: "asked through a public resolver (127.255.255.254)"
@@ -26,31 +23,24 @@ package enum DNSBLReturn: Hashable, Sendable {
         case 0x7FFF_FF00...0x7FFF_FFFF: "error code \(IPAddress.v4(address))"
         // URIBL and SURBL, and RFC 5782 §2.1 keeps other lists from using it.
         case 0x7F00_0001: "query refused (127.0.0.1)"
-        case 0x7F00_00FF where zone.isAtOrBelow("dnswl.org"): "over the limit of dnswl.org (127.0.0.255)"
+        case 0x7F00_00FF where zone == "dnswl.org" || zone.hasSuffix(".dnswl.org"): "over the limit of dnswl.org (127.0.0.255)"
         case 0x7F00_0000...0x7FFF_FFFF: nil
         default: "the answer \(IPAddress.v4(address)) is none of a list: the domain may be parked or hijacked"
         }
     }
 }
 
-extension DNSName {
-    fileprivate func isAtOrBelow(_ domain: String) -> Bool {
-        self.text == domain || self.text.hasSuffix(".\(domain)")
-    }
-
-    /// The name under which a list is asked for an address: octets of IPv4 and nibbles of IPv6 from the last to the
+extension IPAddress {
+    /// The name under which a list is asked for the address: octets of IPv4 and nibbles of IPv6 from the last to the
     /// first (RFC 5782 §2.1, §2.4), in front of the list's domain. Either is asked for type A.
-    ///
-    /// It is nil if the name becomes too long, which it does not for the zone of a ``DNSBLSite``.
-    package init?(reversing address: IPAddress, in zone: DNSName) {
-        let zone = zone == .root ? "" : zone.text
-        let text = String(unsafeUninitializedCapacity: Self.maximumReversedBytes + zone.utf8.count) { buffer in
+    package func reversed(in zone: String) -> String {
+        String(unsafeUninitializedCapacity: Self.maximumReversedBytes + zone.utf8.count) { buffer in
             var count = 0
             let append = { (byte: UInt8) in
                 buffer[count] = byte
                 count += 1
             }
-            switch address {
+            switch self {
             case .v4(let value):
                 for shift in stride(from: 0, to: 32, by: 8) {
                     let octet = UInt8(truncatingIfNeeded: value >> UInt32(shift))
@@ -71,7 +61,6 @@ extension DNSName {
             for byte in zone.utf8 { append(byte) }
             return count
         }
-        self.init(text)
     }
 
     /// 32 nibbles with their dots; an IPv4 address takes 16 at most.
