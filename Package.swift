@@ -97,7 +97,7 @@ let package = Package(
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
-        tests("PeerTests", ["Harness", "postern"]),
+        tests("PeerTests", ["Harness", "postern", "Receiver", nioPosix]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
@@ -107,7 +107,7 @@ let package = Package(
         // What must hold of every parser; its own target because both the tests and libFuzzer run it.
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
-            ["SMTP", "Mail", "Rules", "Queue", "Screener", "Forwarder", "Resolver", "Daemon"]),
+            ["SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Daemon"]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers
 )
