@@ -27,6 +27,7 @@ packages() {
     opensmtpd) echo opensmtpd ;;
     dns) echo nsd unbound ldnsutils ;;
     swaks) echo swaks libnet-ssleay-perl ;;
+    postgrey) echo postgrey ;;
     esac
 }
 
@@ -95,7 +96,7 @@ work=$(mktemp -d "$peers/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 touch "$work/begin"
-for group in postfix exim opensmtpd dns swaks; do
+for group in postfix exim opensmtpd dns swaks postgrey; do
     # Old lists name versions that the archive no longer has.
     fetch "$group" || { update_lists && fetch "$group"; } || die "cannot fetch $(packages "$group")"
 done
