@@ -53,13 +53,14 @@ let package = Package(
         // Who may import whom: Sources/README.md.
         .systemLibrary(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
-            providers: [.apt(["liblmdb-dev", "libunbound-dev"])]),
+            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libunbound-dev"])]),
         target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
+        target("PCRE", path: "Sources/Libraries/PCRE", ["CLibraries"]),
         target("Polling", path: "Sources/Libraries/Polling", ["CLibraries", nioCore]),
         target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", "Polling", nioCore]),
         target("Mail", []),
         target("SMTP", ["Mail"]),
-        target("Rules", ["Mail"]),
+        target("Rules", ["Mail", "PCRE"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Queue", nioCore, nioPosix]),
@@ -83,6 +84,7 @@ let package = Package(
         tests(
             "ForwarderTests",
             ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
+        tests("PCRETests", ["PCRE"]),
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",

@@ -1,0 +1,89 @@
+internal import Glibc
+
+/// A compiled pattern of the C library (`regcomp`), for octets.
+///
+/// What it takes to match grows with the subject's length, at worst with its square; patterns for which that would not
+/// be true are refused.
+// Sendable: regexec is safe on one expression from many threads (regex(3), "MT-Safe").
+package final class POSIXPattern: @unchecked Sendable {
+    package struct Options: OptionSet, Hashable, Sendable {
+        package let rawValue: Int32
+
+        package init(rawValue: Int32) {
+            self.rawValue = rawValue
+        }
+
+        package static let caseless = Options(rawValue: REG_ICASE)
+        package static let extended = Options(rawValue: REG_EXTENDED)
+        /// `^` and `$` also stand for the places around a line feed, and `.` does not stand for one.
+        package static let newline = Options(rawValue: REG_NEWLINE)
+        /// Nothing is captured, which is faster.
+        package static let withoutCaptures = Options(rawValue: REG_NOSUB)
+    }
+
+    package enum CompileError: Error, Hashable, Sendable {
+        case syntax(String)
+        /// Matching would try combinations without bound.
+        case backReference
+        /// The library copies what is repeated, and would need too much memory.
+        case tooLarge
+    }
+
+    /// Parts that the library may make of a pattern by copying: a few megabytes.
+    private static let largestSize = 20_000
+
+    private let expression: UnsafeMutablePointer<regex_t>
+    package let captureCount: Int
+
+    package init(_ text: String, options: Options) throws(CompileError) {
+        let survey = POSIXPatternSurvey(text, isExtended: options.contains(.extended))
+        guard !survey.hasBackReference else { throw .backReference }
+        guard survey.size <= Self.largestSize else { throw .tooLarge }
+        let expression = UnsafeMutablePointer<regex_t>.allocate(capacity: 1)
+        expression.initialize(to: regex_t())
+        let code = regcomp(expression, text, options.rawValue)
+        guard code == 0 else {
+            var message = [CChar](repeating: 0, count: 256)
+            let count = regerror(code, expression, &message, message.count)
+            expression.deallocate()
+            throw .syntax(
+                String(decoding: message[..<max(0, min(count, 256) - 1)].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
+        self.expression = expression
+        self.captureCount = expression.pointee.re_nsub
+    }
+
+    deinit {
+        regfree(self.expression)
+        self.expression.deallocate()
+    }
+
+    package enum Outcome: Hashable, Sendable {
+        case matched
+        case unmatched
+        /// There was no memory.
+        case undecided
+    }
+
+    /// - Parameter captures: gets where the groups stand in the subject, the whole at 0, as many as there is room for;
+    ///   nil for a group that took no part.
+    package func match(_ octets: UnsafeRawBufferPointer, captures: inout [Range<Int>?]) -> Outcome {
+        var places = [regmatch_t](repeating: regmatch_t(), count: max(1, captures.count))
+        // With REG_STARTEND the subject need not end with a NUL, and may hold some.
+        places[0] = regmatch_t(rm_so: 0, rm_eo: regoff_t(clamping: octets.count))
+        var nothing: CChar = 0
+        let code = withUnsafeBytes(of: &nothing) { empty in
+            let start = octets.baseAddress ?? empty.baseAddress
+            return start.map {
+                regexec(
+                    self.expression, $0.assumingMemoryBound(to: CChar.self), captures.count, &places, REG_STARTEND)
+            }
+        }
+        guard code == 0 else { return code == _REG_NOMATCH.rawValue ? .unmatched : .undecided }
+        for index in captures.indices {
+            let place = places[index]
+            captures[index] = place.rm_so < 0 ? nil : Int(place.rm_so)..<Int(place.rm_eo)
+        }
+        return .matched
+    }
+}
