@@ -1,6 +1,7 @@
 package import Forwarder
 package import Mail
 package import Queue
+package import Rules
 package import SMTP
 package import Screener
 
@@ -19,6 +20,11 @@ package struct Configuration: Options, OptionValue {
     package var transport: TableReference?
     package var recipientDelimiter: String?
     package var postmaster: Mailbox?
+    package var restrictions = RestrictionSettings()
+    package var restrictionClasses = Named<[RestrictionElement]>()
+    package var rejectDelayed = true
+    package var replyCodes = RestrictionOptions()
+    package var replyReference = true
     package var screener = ScreenerOptions()
     package var proxy = ProxyOptions()
     package var limits = SessionLimits()
@@ -63,6 +69,19 @@ package struct Configuration: Options, OptionValue {
             "postmaster", \.postmaster,
             "Who gets mail to `postmaster` without a domain; by default the postmaster of the first relay "
                 + "domain."),
+        .init("restrictions", \.restrictions, "What is asked of a client, and when."),
+        .init(
+            "restriction_classes", \.restrictionClasses,
+            "Lists of restrictions under names of your own, for other lists and for right-hand sides of tables."),
+        .init(
+            "reject_delayed", \.rejectDelayed,
+            "Whether refusals of the lists `client`, `helo` and `sender` come at RCPT, so that the log has sender and "
+                + "recipient; else at HELO and MAIL."),
+        .init("reply_codes", \.replyCodes, "The codes that restrictions answer with."),
+        .init(
+            "reply_reference", \.replyReference,
+            "Whether a refusal by rules ends with a reference such as `[ref 4K7Q2M]`, which its line in the log has too."
+        ),
         .init("screener", \.screener, "Who is talked to at all."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
         .init("limits", \.limits, "What one client may do."),

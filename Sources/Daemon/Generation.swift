@@ -28,7 +28,7 @@ package struct Generation: Sendable {
         guard let hostname = configuration.hostname else {
             throw FileErrors([FileError(file: file, message: "hostname is missing")])
         }
-        var loader = TableLoader(folder: configuration.rules)
+        let loader = TableLoader(folder: configuration.rules)
         let delimiter = configuration.recipientDelimiter?.first
         let transport = TransportTable(
             loader.table(configuration.transport) ?? TextTable(entries: [:], keys: []), delimiter: delimiter)
@@ -42,6 +42,7 @@ package struct Generation: Sendable {
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
             unverified: configuration.acceptUnverified.policy,
             postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
+        let (policy, services) = try Self.policy(configuration, file, relay, transport, loader)
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii
@@ -49,7 +50,8 @@ package struct Generation: Sendable {
             options: configuration.screener, limits: configuration.limits, proxy: configuration.proxy, access: access,
             isTrusted: { relay.trusts($0) })
         self.receiver = ReceiverGeneration(
-            limits: configuration.limits, relay: relay, lanes: LaneNaming { transport.lane($0) })
+            number: number, limits: configuration.limits, policy: policy, lanes: LaneNaming { transport.lane($0) },
+            services: services, givesReferences: configuration.replyReference)
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
@@ -65,12 +67,38 @@ package struct Generation: Sendable {
             }
     }
 
+    private static func policy(
+        _ configuration: Configuration, _ file: String, _ relay: RelayPolicy, _ transport: TransportTable,
+        _ tables: TableLoader
+    ) throws(FileErrors) -> (RestrictionPolicy, [String: PolicyService]) {
+        var loader = PolicyLoader(configuration, file: file) { (name) throws(OptionProblem) in
+            try tables.ruleTable(name)
+        }
+        let policy = loader.policy(
+            relay: relay,
+            routeRefusal: { mailbox in
+                switch Self.route(ofLane: transport.lane(mailbox), transport) {
+                case .fail(let reply): reply
+                case .retry(let reply): Reply(code: 450, detail: reply.detail, lines: reply.lines)
+                case .nextHops, .discard: nil
+                }
+            }, asksElsewhere: { _ in false }, listNames: [:])
+        let errors = tables.errors + loader.errors
+        guard errors.isEmpty else { throw FileErrors(errors) }
+        tables.warnings += loader.warnings
+        return (policy, loader.services)
+    }
+
     private static func postmaster(of domains: [String]) -> Mailbox? {
         domains.lazy.compactMap { $0.hasPrefix(".") || $0.contains("@") ? nil : Mailbox("postmaster@\($0)") }.first
     }
 
     /// Routes were checked when the table was read.
     private static func route(ofLane lane: String, _ transport: TransportTable) -> Route {
+        if let (destination, domain) = LaneNaming.destination(ofFiltered: lane), let name = Domain(domain) {
+            return (try? Route(destination, recipientDomain: name))  // A way that is none any more.
+                .flatMap { $0 } ?? .retry(Reply(451, .init(3, 5), "there is no way '\(destination)'"))
+        }
         let domain = lane.lastIndex(of: "@").map { lane[lane.index(after: $0)...] } ?? lane[...]
         guard let name = Domain(domain) else { return .retry(Reply(451, .init(3, 0), "no route")) }
         let entry = transport.lookup(lane: lane)
@@ -89,10 +117,10 @@ extension UnverifiedSetting {
 }
 
 /// Reads the tables of a generation and gathers what is wrong in them.
-private struct TableLoader {
+private final class TableLoader {
     let folder: String
     private(set) var errors: [FileError] = []
-    private(set) var warnings: [FileError] = []
+    var warnings: [FileError] = []
     /// One file may serve several purposes and is read once. nil is one with errors.
     private var tables: [String: TextTable?] = [:]
 
@@ -105,7 +133,7 @@ private struct TableLoader {
     private func path(_ name: String) -> String { name.hasPrefix("/") ? name : "\(self.folder)/\(name)" }
 
     /// nil for a table with errors.
-    mutating func step(_ element: AccessElement) -> ScreenerPolicy.AccessStep? {
+    func step(_ element: AccessElement) -> ScreenerPolicy.AccessStep? {
         switch element {
         case .relayNetworks: return .relayNetworks
         case .permit: return .permit
@@ -127,7 +155,27 @@ private struct TableLoader {
         }
     }
 
-    mutating func table(_ reference: TableReference?) -> TextTable? {
+    /// A table of any type for restrictions; an empty one if its text has errors, which are gathered.
+    func ruleTable(_ name: String) throws(OptionProblem) -> RuleTable {
+        let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { throw OptionProblem("'\(name)' is not a table such as texthash:access") }
+        let path = self.path(parts[1])
+        switch parts[0] {
+        case "static": return RuleTable(name: name, file: nil, content: .fixed(parts[1]))
+        case "hash", "texthash", "lmdb":
+            do { return RuleTable(name: name, file: path, content: .text(try TextTable(file: path))) } catch {
+                self.errors += error.list
+            }
+        case "cidr":
+            do { return RuleTable(name: name, file: path, content: .cidr(try CIDRTable(file: path))) } catch {
+                self.errors += error.list
+            }
+        default: throw OptionProblem("there is no table type '\(parts[0])'")
+        }
+        return RuleTable(name: name, file: path, content: .text(TextTable(entries: [:], keys: [])))
+    }
+
+    func table(_ reference: TableReference?) -> TextTable? {
         guard let reference else { return nil }
         let path = self.path(of: reference)
         if let table = self.tables[path] { return table }
@@ -137,19 +185,19 @@ private struct TableLoader {
         return table
     }
 
-    mutating func domains(_ source: DomainSource) -> [String] {
+    func domains(_ source: DomainSource) -> [String] {
         switch source {
         case .list(let names): names
         case .table(let reference): self.table(reference)?.keys ?? []
         }
     }
 
-    mutating func checkReadable(_ path: String?) {
+    func checkReadable(_ path: String?) {
         guard let path else { return }
         do { _ = try FileText.read(path) } catch { self.errors.append(error) }
     }
 
-    mutating func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {
+    func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {
         guard let reference, let sample = Domain("example.com") else { return }
         for (_, value, line) in transport.all {
             do {

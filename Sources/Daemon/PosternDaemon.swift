@@ -116,10 +116,12 @@ package struct PosternDaemon {
             listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
             events: parts.events, clock: self.clock)
         let clients = ClientLimits()
+        let policies = PolicyClient(group: parts.group)
         let server = SMTPServer(
             context: ReceiverContext(
                 hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
-                clients: clients, generation: { keeper.current.receiver }), group: parts.group)
+                clients: clients, names: parts.names, policies: policies,
+                generation: { keeper.current.receiver }), group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
             generation: self.generation, clients: clients, names: parts.names, loop: parts.group.next(),
@@ -154,6 +156,7 @@ package struct PosternDaemon {
                         await entrance.shutDown(pool)
                         await server.shutDown(grace: grace)
                         entrance.end()
+                        policies.close()
                     },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),

@@ -23,7 +23,8 @@ package enum DNSBLReturn: Hashable, Sendable {
         case 0x7FFF_FF00...0x7FFF_FFFF: "error code \(IPAddress.v4(address))"
         // URIBL and SURBL, and RFC 5782 §2.1 keeps other lists from using it.
         case 0x7F00_0001: "query refused (127.0.0.1)"
-        case 0x7F00_00FF where zone == "dnswl.org" || zone.hasSuffix(".dnswl.org"): "over the limit of dnswl.org (127.0.0.255)"
+        case 0x7F00_00FF where zone == "dnswl.org" || zone.hasSuffix(".dnswl.org"):
+            "over the limit of dnswl.org (127.0.0.255)"
         case 0x7F00_0000...0x7FFF_FFFF: nil
         default: "the answer \(IPAddress.v4(address)) is none of a list: the domain may be parked or hijacked"
         }

@@ -7,6 +7,8 @@ package enum MailEvent: Sendable {
     case refused(Refusal)
     /// What the screener thinks of a client.
     case screened(Screened)
+    /// A rule had something to say that refused nobody.
+    case noted(Note)
     /// A message is stored; its 250 leaves now. `about` is set on a notice of ours: the message it tells of.
     case queued(QueueID, session: String?, client: ClientIdentity?, envelope: Envelope, bytes: Int, about: QueueID?)
     /// Recipients could not be reached this time and will be tried again when `due`.
@@ -32,12 +34,38 @@ package enum MailEvent: Sendable {
         /// The command that was refused; `CONNECT` for the connection.
         package var command: String
         package var reply: Reply
+        /// What the reply ends with, so that the line is found.
+        package var reference: String?
+        /// Nil where the protocol itself refuses.
+        package var reason: Reason?
+        /// The generation of the configuration that decided.
+        package var generation: Int?
 
         package init(session: String, client: Endpoint, command: String, reply: Reply) {
             self.session = session
             self.client = client
             self.command = command
             self.reply = reply
+        }
+    }
+
+    package struct Note: Sendable {
+        package var session: String
+        package var client: Endpoint
+        package var helo: String?
+        package var reversePath: ReversePath?
+        package var forwardPath: String?
+        /// `reject_warning`, `info`, `warn`, `fault`, `effect`.
+        package var kind: String
+        package var text: String
+        package var reason: Reason
+
+        package init(session: String, client: Endpoint, kind: String, text: String, reason: Reason) {
+            self.session = session
+            self.client = client
+            self.kind = kind
+            self.text = text
+            self.reason = reason
         }
     }
 
@@ -122,6 +150,18 @@ extension MailEvent {
             self.list.append((key, .text(text.printable(maximumBytes: Self.maximumBytes))))
         }
 
+        /// Why: which list, restriction and rule, and what they rest on.
+        fileprivate mutating func add(_ reason: Reason?) {
+            guard let reason else { return }
+            self.add("list", reason.stage)
+            self.add("restriction", reason.restriction)
+            self.add("table", reason.table)
+            self.add("rule", reason.place)
+            self.add("key", reason.key)
+            self.add("value", reason.value)
+            self.add("facts", reason.facts.isEmpty ? nil : reason.facts.joined(separator: "; "))
+        }
+
         fileprivate mutating func add(_ key: String, _ number: Int) { self.list.append((key, .integer(number))) }
 
         fileprivate mutating func add(_ key: String, _ duration: Duration) {
@@ -134,6 +174,7 @@ extension MailEvent {
         switch self {
         case .refused(let refusal): Self.fields(of: refusal)
         case .screened(let screened): Self.fields(of: screened)
+        case .noted(let note): Self.fields(of: note)
         case .queued(let id, let session, let client, let envelope, let bytes, let about):
             Self.fields(queued: id, session, client, envelope, bytes, about)
         case .attempted(let id, let outcome, let due):
@@ -165,6 +206,22 @@ extension MailEvent {
         fields.add("to", refusal.forwardPath)
         fields.add("command", refusal.command)
         fields.add("reply", refusal.reply.oneLine)
+        fields.add("ref", refusal.reference)
+        fields.add(refusal.reason)
+        if let generation = refusal.generation { fields.add("generation", generation) }
+        return fields
+    }
+
+    private static func fields(of note: Note) -> Fields {
+        var fields = Fields("noted")
+        fields.add("session", note.session)
+        fields.add("client", note.client.description)
+        fields.add("helo", note.helo)
+        fields.add("from", note.reversePath?.description)
+        fields.add("to", note.forwardPath)
+        fields.add("kind", note.kind)
+        fields.add("text", note.text)
+        fields.add(note.reason)
         return fields
     }
 

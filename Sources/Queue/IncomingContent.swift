@@ -35,16 +35,20 @@ package struct IncomingContent: Sendable {
     }
 
     /// The message, with what is left of the content. Ends the gathering.
+    ///
+    /// - Parameter isHeld: nothing is tried before the administrator releases it.
     package consuming func finish(
         arrival: Timestamp, envelope: Envelope, client: ClientIdentity?, about: QueueID?, needsSMTPUTF8: Bool,
-        lanes: LaneNaming
+        lanes: LaneNaming, isHeld: Bool = false
     ) -> NewMessage {
         self.buffer.withUnsafeBytes { self.checksum.update($0) }
         let names = envelope.recipients.map { lanes.name($0.mailbox) }
+        var progress = Progress(laneNames: names, due: arrival)
+        progress.isHeld = isHeld
         let message = QueuedMessage(
             id: self.id, arrival: arrival, envelope: envelope, client: client, about: about,
             contentBytes: self.handedOnBytes + self.buffer.count, contentChecksum: self.checksum.value,
-            needsSMTPUTF8: needsSMTPUTF8, progress: Progress(laneNames: names, due: arrival))
+            needsSMTPUTF8: needsSMTPUTF8, progress: progress)
         return NewMessage(message: message, tail: self.buffer, tailOffset: self.handedOnBytes)
     }
 }

@@ -241,4 +241,20 @@ package struct LaneNaming: Sendable {
 
     /// The recipient's domain.
     package static let byDomain = LaneNaming { $0.domain.key }
+
+    private static let ownWay = "filter "
+
+    /// The lane of recipients whose message goes its own way, whatever the routes say (FILTER in access(5)).
+    ///
+    /// - Parameter destination: `transport:nexthop`.
+    package static func filtered(_ destination: String, _ mailbox: Mailbox) -> String {
+        "\(self.ownWay)\(destination) \(mailbox.domain.key)"
+    }
+
+    /// Where a lane goes that goes its own way, and for which domain; nil for any other lane.
+    package static func destination(ofFiltered lane: String) -> (destination: String, domain: String)? {
+        guard lane.hasPrefix(self.ownWay), let end = lane.lastIndex(of: " ") else { return nil }
+        let destination = lane[..<end].dropFirst(self.ownWay.count)
+        return destination.isEmpty ? nil : (String(destination), String(lane[lane.index(after: end)...]))
+    }
 }

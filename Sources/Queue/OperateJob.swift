@@ -90,7 +90,7 @@ final class RelaneJob: WriteJob, @unchecked Sendable {
         var changes: [ScheduleChange] = []
         for id in self.ids {
             guard let message = try transaction.message(id, in: tables) else { continue }
-            let after = message.progress.relaned(message.envelope.recipients.map { self.naming.name($0.mailbox) })
+            let after = message.progress.relaned(self.names(of: message))
             guard after != message.progress else { continue }
             try transaction.put(after.encoded(), at: id.key, in: tables.progress)
             guard !after.isHeld else { continue }
@@ -98,6 +98,16 @@ final class RelaneJob: WriteJob, @unchecked Sendable {
             changes += try transaction.schedule(id, after.occupiedLanes, in: tables)
         }
         return changes
+    }
+}
+
+extension RelaneJob {
+    private func names(of message: QueuedMessage) -> [String] {
+        message.envelope.recipients.indices.map { index in
+            let present = message.progress.lanes[message.progress.recipients[index].lane].name
+            let goesItsOwnWay = LaneNaming.destination(ofFiltered: present) != nil
+            return goesItsOwnWay ? present : self.naming.name(message.envelope.recipients[index].mailbox)
+        }
     }
 }
 

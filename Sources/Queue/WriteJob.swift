@@ -128,6 +128,10 @@ extension WriteTransaction {
         try self.putContent(new.tail, of: message.id, offset: new.tailOffset, in: tables)
         try self.put(record, at: message.id.key, in: tables.messages)
         if new.wasAppended { try self.delete(message.id.key, in: tables.receiving) }
+        guard !message.progress.isHeld else {
+            try self.put(message.progress.encoded(), at: message.id.key, in: tables.progress)
+            return []
+        }
         let shared = new.wasAppended || new.tail.count > StoreJob.sharedContentBytes ? nil : new.tail
         var changes: [ScheduleChange] = []
         for lane in message.progress.occupiedLanes {

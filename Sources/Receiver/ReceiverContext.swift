@@ -1,18 +1,36 @@
 package import Mail
 package import Queue
+package import Resolver
 package import Rules
 package import SMTP
 
 /// What decides about mail, of one generation of the configuration.
 package struct ReceiverGeneration: Sendable {
+    /// Which generation this is, for the log.
+    package let number: Int
     package let limits: SessionLimits
-    package let relay: RelayPolicy
+    package let policy: RestrictionPolicy
     package let lanes: LaneNaming
+    /// Policy services by the text in the configuration.
+    package let services: [String: PolicyService]
+    /// Whether refusals end with a reference to their line in the log.
+    package let givesReferences: Bool
 
-    package init(limits: SessionLimits, relay: RelayPolicy, lanes: LaneNaming) {
+    package init(
+        number: Int = 1, limits: SessionLimits, policy: RestrictionPolicy, lanes: LaneNaming,
+        services: [String: PolicyService] = [:], givesReferences: Bool = false
+    ) {
+        self.number = number
         self.limits = limits
-        self.relay = relay
+        self.policy = policy
         self.lanes = lanes
+        self.services = services
+        self.givesReferences = givesReferences
+    }
+
+    func performer(_ shared: ReceiverContext) -> LookupPerformer {
+        LookupPerformer(
+            names: shared.names, policies: shared.policies, services: self.services, addresses: shared.addresses)
     }
 }
 
@@ -23,11 +41,17 @@ package struct ReceiverContext: Sendable {
     package let events: EventSink
     package let clock: WallClock
     package let clients: ClientLimits
+    package let names: any NameService
+    package let policies: PolicyClient
+    /// Says of an address what the tables do not.
+    package let addresses: @Sendable (Lookup) async -> AddressFinding
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
     package init(
         hostname: String, queue: any MailQueue, events: EventSink, clock: WallClock, clients: ClientLimits,
+        names: any NameService, policies: PolicyClient,
+        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .undecided("not verified here") },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname
@@ -35,6 +59,9 @@ package struct ReceiverContext: Sendable {
         self.events = events
         self.clock = clock
         self.clients = clients
+        self.names = names
+        self.policies = policies
+        self.addresses = addresses
         self.generation = generation
     }
 }

@@ -5,7 +5,6 @@ import SMTP
 
 /// What the receiver answers by its own decision: every text once. What the protocol says is in `SMTP/ServerReplies`.
 extension Reply {
-    static let relayDenied = Reply(554, .init(7, 1), "Relay access denied")
     static let unknownRecipient = Reply(
         550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table")
     static let insufficientStorage = Reply(452, .init(3, 1), "Insufficient system storage")

@@ -1,6 +1,7 @@
 import Mail
 import NIOCore
 import Queue
+import Rules
 import SMTP
 
 /// A message while its content comes in.
@@ -14,6 +15,8 @@ struct IncomingMessage {
     private(set) var fault: ContentFault?
     /// The content is complete and waits for its pieces.
     var envelope: Envelope?
+    /// The rules have been asked about it as a whole.
+    var isJudged = false
 
     init(id: QueueID, trace: String, hopLimit: Int) {
         self.content = IncomingContent(id: id)
@@ -55,10 +58,13 @@ extension SessionHandler {
         if envelope.parameters.smtputf8 { self.facts.proto = "UTF8SMTP" }
         let id = self.shared.queue.beginMessage()
         let trace = ReceivedField(
-            client: self.facts.identity, hostname: self.shared.hostname, id: id,
+            client: self.identity, hostname: self.shared.hostname, id: id,
             recipient: envelope.recipients.count == 1 ? envelope.recipients[0].mailbox : nil,
             time: self.shared.clock.now())
-        self.incoming = IncomingMessage(id: id, trace: trace.text, hopLimit: self.generation.limits.hops)
+        self.facts.queueID = id.description
+        let prepended = self.policy.effects.prepended.map { "\($0)\r\n" }.joined()
+        self.incoming = IncomingMessage(
+            id: id, trace: prepended + trace.text, hopLimit: self.generation.limits.hops)
     }
 
     /// Gives content to the queue as soon as there is enough for a piece.
@@ -101,12 +107,33 @@ extension SessionHandler {
             self.dropIncoming()
             return self.stored(.failure(fault))
         }
+        guard incoming.isJudged else { return self.judge(incoming.content.totalBytes) }
+        let effects = self.policy.effects
+        if effects.discards != nil {
+            self.dropIncoming()
+            return self.stored(.success(incoming.content.id))
+        }
         // From here on the message belongs to the queue.
         self.incoming = nil
+        let sent = envelope.changed(by: effects)
+        let lanes =
+            effects.filter.map { filter in LaneNaming { LaneNaming.filtered(filter, $0) } } ?? self.generation.lanes
         let message = incoming.content.finish(
-            arrival: self.shared.clock.now(), envelope: envelope, client: self.facts.identity, about: nil,
-            needsSMTPUTF8: envelope.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: self.generation.lanes)
+            arrival: self.shared.clock.now(), envelope: sent, client: self.identity, about: nil,
+            needsSMTPUTF8: sent.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: lanes,
+            isHeld: effects.holds != nil)
         self.store(message)
+    }
+
+    /// Asks the list of the end of data, once.
+    private func judge(_ bytes: Int) {
+        self.incoming?.isJudged = true
+        guard self.generation.policy.lists[.endOfData] != nil else { return self.storeIfComplete() }
+        self.facts.bytes = bytes
+        self.run(.endOfData) { handler, outcome in
+            if let refusal = outcome.refusal { handler.incoming?.fail(.refused(handler.reply(for: refusal))) }
+            handler.storeIfComplete()
+        }
     }
 
     private func store(_ new: NewMessage) {
@@ -137,6 +164,19 @@ extension SessionHandler {
 }
 
 extension Envelope {
+    /// With the recipients that the rules want.
+    fileprivate func changed(by effects: Effects) -> Envelope {
+        var envelope = self
+        if let redirect = effects.redirect { envelope.recipients = [Recipient(redirect)] }
+        for copy in effects.copies where !envelope.recipients.contains(where: { $0.mailbox == copy }) {
+            // Nobody who sent the message knows of it, so nobody is told of its fate.
+            var parameters = RecipientParameters()
+            parameters.notify = .never
+            envelope.recipients.append(Recipient(copy, parameters: parameters))
+        }
+        return envelope
+    }
+
     /// SMTPUTF8 is needed on the way only if it was asked for and something is not ASCII (SEMANTICS §13).
     fileprivate func needsSMTPUTF8(header hasEightBit: Bool) -> Bool {
         guard self.parameters.smtputf8 else { return false }

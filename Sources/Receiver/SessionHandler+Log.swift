@@ -1,4 +1,5 @@
 import Mail
+import Rules
 import SMTP
 
 extension SessionHandler {
@@ -43,9 +44,24 @@ extension SessionHandler {
     func logRefusal(_ reply: Reply) {
         var refusal = MailEvent.Refusal(
             session: self.sessionID.description, client: self.facts.client, command: self.lastCommand, reply: reply)
-        refusal.helo = self.facts.helo.isEmpty ? nil : self.facts.helo
+        refusal.helo = self.facts.helo
         refusal.reversePath = self.facts.reversePath
         refusal.forwardPath = self.lastForwardPath
+        if let (reference, reason) = self.policy.refusal {
+            (refusal.reference, refusal.reason) = (reference, reason)
+            refusal.generation = self.generation.number
+            self.policy.refusal = nil
+        }
         self.shared.events.record(.refused(refusal))
+    }
+
+    func log(_ note: RuleNote) {
+        var event = MailEvent.Note(
+            session: self.sessionID.description, client: self.facts.client, kind: note.kind.rawValue, text: note.text,
+            reason: note.reason)
+        event.helo = self.facts.helo
+        event.reversePath = self.facts.reversePath
+        event.forwardPath = self.lastForwardPath
+        self.shared.events.record(.noted(event))
     }
 }

@@ -1,6 +1,7 @@
 import Mail
 import NIOCore
 import Queue
+import Rules
 import SMTP
 
 /// Told to every session when the service ends.
@@ -31,7 +32,8 @@ final class SessionHandler: ChannelDuplexHandler {
     let loop: any EventLoop
     let sessionID: QueueID
     var generation: ReceiverGeneration
-    var facts: Facts
+    var facts: SessionFacts
+    var policy = SessionPolicy()
     /// nil at the end: its place is for others then.
     private var connection: ScreenedConnection?
     private var session: ServerSession
@@ -66,7 +68,8 @@ final class SessionHandler: ChannelDuplexHandler {
         self.connection = connection
         self.sessionID = connection.session
         self.generation = generation
-        self.facts = Facts(client: connection.client)
+        self.facts = SessionFacts(client: connection.client)
+        self.facts.local = connection.local
         self.session = ServerSession(hostname: shared.hostname, limits: limits, screening: connection.screening)
         self.input = ServerInput(limits: limits)
         self.deadline = InputDeadline(limits)
@@ -103,6 +106,8 @@ final class SessionHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         self.handle(.disconnected)
         self.dropContent()
+        self.policy.decision?.cancel()
+        self.policy.decision = nil
         self.timer?.cancel()
         self.timer = nil
         self.connection = nil
@@ -172,7 +177,7 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     /// Gives events to the session one at a time: an action may bring the next.
-    private func handle(_ event: ServerSession.Event) {
+    func handle(_ event: ServerSession.Event) {
         self.pending.append(event)
         guard !self.isHandling else { return }
         self.isHandling = true
@@ -189,9 +194,7 @@ final class SessionHandler: ChannelDuplexHandler {
             reply.append(to: &bytes)
             self.output.writeBytes(bytes)
             if reply.code >= 400 { self.logRefusal(reply) }
-        case .ask(let question):
-            let verdict = self.facts.verdict(on: question.subject, self.shared, self.generation, now: Self.now)
-            self.handle(.decided(ServerSession.Decision(question: question.number, verdict: verdict)))
+        case .ask(let question): self.decide(question)
         case .beginContent(let envelope): self.beginContent(envelope)
         case .store(let envelope):
             self.incoming?.envelope = envelope
@@ -201,7 +204,7 @@ final class SessionHandler: ChannelDuplexHandler {
             self.connection?.report(
                 finding,
                 ScreenedConnection.Dialog(
-                    helo: self.facts.helo.isEmpty ? nil : self.facts.helo, reversePath: self.facts.reversePath))
+                    helo: self.facts.helo, reversePath: self.facts.reversePath))
         case .delay(let duration): self.resume(after: duration)
         case .close: self.isClosing = true
         }
@@ -248,6 +251,11 @@ final class SessionHandler: ChannelDuplexHandler {
             self.context?.read()
         }
     }
+
+    /// Somebody still waits for what is decided.
+    var isOpen: Bool { self.connection != nil }
+
+    var hasPipelinedUnasked: Bool { self.session.hasPipelinedUnasked }
 
     private var pieces: Int { self.incoming?.pieces ?? 0 }
 

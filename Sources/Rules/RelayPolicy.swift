@@ -30,13 +30,6 @@ package struct RelayPolicy: Sendable {
         case acceptedFor(Set<String>)
     }
 
-    package enum Verdict: Sendable, Equatable {
-        case accept(Mailbox)
-        /// Neither a domain of ours nor a client of ours.
-        case relayDenied
-        case unknownRecipient
-    }
-
     private let relayDomains: DomainSet
     private let relayNetworks: [IPNetwork]
     private let recipients: TextTable?
@@ -66,16 +59,11 @@ package struct RelayPolicy: Sendable {
     /// Whether a client may send to anybody.
     package func trusts(_ client: IPAddress) -> Bool { self.relayNetworks.contains { $0.contains(client) } }
 
-    package func verdict(on path: ForwardPath, from client: IPAddress) -> Verdict {
+    /// Whose mail it is; nil if nobody is the postmaster.
+    package func mailbox(for path: ForwardPath) -> Mailbox? {
         switch path {
-        case .postmaster: return self.postmaster.map { .accept($0) } ?? .unknownRecipient
-        case .mailbox(let mailbox):
-            let isTrusted = self.trusts(client)
-            guard case .name(let domain) = mailbox.domain, self.relayDomains.contains(domain) else {
-                return isTrusted ? .accept(mailbox) : .relayDenied
-            }
-            if !isTrusted, mailbox.localPart.routesOnward { return .relayDenied }
-            return self.isKnown(mailbox, domain) ? .accept(mailbox) : .unknownRecipient
+        case .mailbox(let mailbox): mailbox
+        case .postmaster: self.postmaster
         }
     }
 

@@ -58,6 +58,22 @@ package struct RuleTable: Sendable {
         }
     }
 
+    /// Whether a look-up tries patterns, which may take time.
+    var hasPatterns: Bool {
+        switch self.content {
+        case .text, .cidr, .fixed: false
+        }
+    }
+
+    /// Right-hand sides that are the same for every key, with their lines.
+    package var fixedValues: [(value: String, line: Int)] {
+        switch self.content {
+        case .text(let table): table.keys.compactMap { key in table[key].map { ($0.value, $0.line) } }
+        case .cidr(let table): table.entries.map { ($0.value, $0.line) }
+        case .fixed(let value): [(value, 0)]
+        }
+    }
+
     /// What the first rule that matches says.
     ///
     /// - Parameters:

@@ -7,6 +7,8 @@ package struct ScreenedConnection: Sendable {
     /// The ID of the session in all log lines.
     package let session: QueueID
     package let client: Endpoint
+    /// Where it connected; nil if that is not known.
+    package let local: Endpoint?
     package let screening: SessionScreening
     /// There are so many clients that each gets less time.
     package let isUnderStress: Bool
@@ -27,12 +29,14 @@ package struct ScreenedConnection: Sendable {
     }
 
     package init(
-        descriptor: CInt, session: QueueID, client: Endpoint, screening: SessionScreening, isUnderStress: Bool,
+        descriptor: CInt, session: QueueID, client: Endpoint, local: Endpoint?, screening: SessionScreening,
+        isUnderStress: Bool,
         place: ClientLimits.Place, report: @escaping @Sendable (SessionScreening.Finding, Dialog) -> Void
     ) {
         self.descriptor = descriptor
         self.session = session
         self.client = client
+        self.local = local
         self.screening = screening
         self.isUnderStress = isUnderStress
         self.place = place

@@ -72,6 +72,7 @@ extension ServerSession {
     /// What policy is asked.
     package struct Question: Hashable, Sendable {
         package enum Subject: Hashable, Sendable {
+            case greeting(Greeting)
             case mail(ReversePath, MailParameters)
             case recipient(ForwardPath, from: ReversePath)
             /// DATA or the first BDAT.

@@ -31,6 +31,7 @@ package struct ServerSession: Sendable {
 
     /// What waits for an answer of policy.
     private enum Pending {
+        case greeting(Greeting)
         case mail(ReversePath, MailParameters)
         case recipient(RecipientParameters, Envelope)
         case data(Envelope)
@@ -63,6 +64,9 @@ package struct ServerSession: Sendable {
         self.limits = limits
         self.screening = screening
     }
+
+    /// The client has sent a command before it was its turn, for policy to judge.
+    package var hasPipelinedUnasked: Bool { self.pipelinedUnasked }
 
     /// How the client greeted last.
     package struct Greeting: Hashable, Sendable {
@@ -157,10 +161,7 @@ extension ServerSession {
 
     /// A greeting also ends a transaction, as RSET does (RFC 5321 §4.1.4).
     private mutating func greet(_ greeting: Greeting) -> [Action] {
-        let dropped = self.reset()
-        self.greeting = greeting
-        self.state = .ready
-        return dropped + [.reply(greeting.isExtended ? self.extensions : Reply(250, nil, self.hostname))]
+        self.reset() + self.ask(.greeting(greeting), .greeting(greeting))
     }
 
     private var extensions: Reply {
@@ -298,6 +299,9 @@ extension ServerSession {
 
     private mutating func accepted(_ pending: consuming Pending, _ mailbox: Mailbox?) -> [Action] {
         switch pending {
+        case .greeting(let greeting):
+            self.greeting = greeting
+            return [.reply(greeting.isExtended ? self.extensions : Reply(250, nil, self.hostname))]
         case .mail(let path, let parameters):
             self.state = .transaction(Envelope(reversePath: path, parameters: parameters))
             return [.reply(.senderOk)]
@@ -318,6 +322,7 @@ extension ServerSession {
     private mutating func refused(_ pending: Pending, _ reply: Reply) -> [Action] {
         let disconnects = reply.code == 421 || reply.code == 521
         switch pending {
+        case .greeting: self.state = self.greeting == nil ? .greeted : .ready
         case .mail: self.state = .ready
         case .recipient(_, let envelope): self.state = .transaction(envelope)
         case .data: self.state = .ready
@@ -369,7 +374,10 @@ extension ServerSession {
         case .success(let id):
             self.errors = ErrorCount()
             return self.afterErrors([.reply(.queued(id))])
-        case .failure(let fault): return self.afterErrors(self.error(.to(fault, limits: self.limits)))
+        case .failure(let fault):
+            let reply = Reply.to(fault, limits: self.limits)
+            if reply.code == 421 || reply.code == 521 { return self.close(reply) }
+            return self.afterErrors(self.error(reply))
         }
     }
 }

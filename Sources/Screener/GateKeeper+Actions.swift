@@ -157,6 +157,7 @@ extension GateKeeper {
         self.handOn(
             ScreenedConnection(
                 descriptor: connection.descriptor, session: connection.session, client: connection.client,
+                local: connection.local,
                 screening: verdict?.screening ?? SessionScreening(),
                 isUnderStress: connection.screening.isUnderStress, place: place,
                 report: { report?.receive($0, $1) }))

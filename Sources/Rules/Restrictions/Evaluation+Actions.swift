@@ -114,8 +114,10 @@ extension Evaluation {
         case .action(let action):
             self.current.value = action
             return try self.act(on: action, context)
-        case .noAction(let why):
-            throw self.fault("\(service) does not answer: \(why)")
+        case .noAction(let why, let usual):
+            self.note(.fault, "\(service) does not answer: \(why)")
+            self.current.value = usual
+            return try self.act(on: usual, context)
         case .names, .address, .passed: throw self.fault("\(service): no answer")
         }
     }
@@ -126,7 +128,7 @@ extension Evaluation {
         let facts = self.facts
         let isBehindRecipients = self.command == .data || self.command == .endOfData
         return [
-            .init("request", "smtpd_access_policy"), .init("protocol_state", self.protocolState),
+            .init("protocol_state", self.protocolState),
             .init("protocol_name", facts.proto), .init("client_address", "\(facts.client.address)"),
             .init("client_name", name.verified ?? "unknown"), .init("client_port", "\(facts.client.port)"),
             .init("reverse_client_name", name.reverse ?? "unknown"),
@@ -139,7 +141,7 @@ extension Evaluation {
             .init("etrn_domain", ""), .init("stress", ""), .init("sasl_method", ""), .init("sasl_username", ""),
             .init("sasl_sender", ""), .init("ccert_subject", ""), .init("ccert_issuer", ""),
             .init("ccert_fingerprint", ""), .init("ccert_pubkey_fingerprint", ""), .init("encryption_protocol", ""),
-            .init("encryption_cipher", ""), .init("encryption_keysize", "0"), .init("policy_context", ""),
+            .init("encryption_cipher", ""), .init("encryption_keysize", "0"),
         ]
     }
 

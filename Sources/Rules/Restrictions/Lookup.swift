@@ -41,8 +41,8 @@ package enum LookupAnswer: Hashable, Sendable {
     case names(NameAnswer)
     /// What a policy service wants to be done, as in an access table.
     case action(String)
-    /// The policy service did not answer. The text is for the log.
-    case noAction(String)
+    /// The policy service did not answer. The text is for the log; the action is what holds then.
+    case noAction(String, default: String)
     case address(AddressFinding)
     /// The pause is over.
     case passed

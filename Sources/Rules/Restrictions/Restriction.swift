@@ -66,6 +66,26 @@ package struct RestrictionList: Sendable {
         self.name = name
         self.items = items
     }
+
+    /// Every table that is asked, those of classes included.
+    package var tables: [RuleTable] {
+        self.items.flatMap { item -> [RuleTable] in
+            switch item.restriction {
+            case .access(_, let table), .serverAccess(_, _, let table): [table]
+            case .list(let list): list.tables
+            case .permit, .reject, .defer, .deferIfPermit, .deferIfReject, .sleep, .permitNetworks,
+                .permitLocalClient, .permitAuthorizedDestination, .rejectUnauthorizedDestination,
+                .rejectUnauthorizedPipelining, .rejectPlaintextSession, .rejectMultiRecipientNotice,
+                .rejectUnknownClientName, .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
+                .rejectUnknownHELO, .rejectNonFQDN, .rejectUnknownDomain, .rejectUnlisted, .rejectUnverified,
+                .addressList, .domainList, .policyService, .nothing:
+                []
+            }
+        }
+    }
+
+    /// Whether a table of patterns is asked.
+    var hasPatterns: Bool { self.tables.contains { $0.hasPatterns } }
 }
 
 /// `domain` or `domain=filter`, as `reject_rbl_client` takes it.
@@ -107,12 +127,17 @@ package struct RestrictionPolicy: Sendable {
     package let asksElsewhere: @Sendable (DomainName) -> Bool
     /// What a DNS list is called in replies, where its zone holds a key.
     package let listNames: [String: String]
+    /// Whether HELO and MAIL are accepted whatever their lists say, and their refusals come at RCPT.
+    package let delaysRefusals: Bool
+    /// Whether a table of patterns is asked, which may take time.
+    package let hasPatterns: Bool
 
     package init(
         lists: [Stage: RestrictionList], classes: [String: RestrictionList] = [:], relay: RelayPolicy,
         options: RestrictionOptions = RestrictionOptions(),
         routeRefusal: @escaping @Sendable (Mailbox) -> Reply? = { _ in nil },
-        asksElsewhere: @escaping @Sendable (DomainName) -> Bool = { _ in false }, listNames: [String: String] = [:]
+        asksElsewhere: @escaping @Sendable (DomainName) -> Bool = { _ in false }, listNames: [String: String] = [:],
+        delaysRefusals: Bool = true
     ) {
         self.lists = lists
         self.classes = classes
@@ -121,5 +146,7 @@ package struct RestrictionPolicy: Sendable {
         self.routeRefusal = routeRefusal
         self.asksElsewhere = asksElsewhere
         self.listNames = listNames
+        self.delaysRefusals = delaysRefusals
+        self.hasPatterns = (Array(lists.values) + Array(classes.values)).contains(where: \.hasPatterns)
     }
 }

@@ -43,7 +43,7 @@ package struct RestrictionReader {
     }
 
     /// For names on the right-hand side of a table, which can name neither tables nor services.
-    init(classes: [String: RestrictionList]) {
+    package init(classes: [String: RestrictionList]) {
         self.init(
             classes: classes,
             table: { (name: String) throws(OptionProblem) -> RuleTable in
