@@ -71,7 +71,7 @@ import Testing
         #expect(run.ending == .exited(0), "\(run.output)")
         let unknown = try Swaks.run(to: postern.address, ["--from", "<>", "--to", "victim@elsewhere.example"])
         #expect(unknown.ending == .exited(24), "\(unknown.output)")
-        #expect(unknown.output.contains("554 5.7.1 Relay access denied"))
+        #expect(unknown.output.contains("Relay access denied"))
         let messages = try primary.maildir.wait(for: 1)
         #expect(messages[0].field("Subject") == "by swaks")
         let received = try #require(messages[0].content.split(separator: 10).first)

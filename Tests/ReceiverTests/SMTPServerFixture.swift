@@ -43,7 +43,8 @@ final class SMTPServerFixture: Sendable {
         self.queue = try LMDBQueue(folder: self.folder.path, options: queueOptions, events: events, probe: probe)
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
-            generation: { ReceiverGeneration(limits: limits, relay: policy, lanes: .byDomain) })
+            names: try ZoneService(), policies: PolicyClient(group: self.group),
+            generation: { ReceiverGeneration(limits: limits, policy: .relayOnly(policy), lanes: .byDomain) })
         let server = SMTPServer(context: context, group: self.group)
         self.server = server
         self.passes = try PassCache(

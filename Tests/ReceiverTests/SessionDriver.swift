@@ -78,12 +78,13 @@ struct SessionDriver {
     private mutating func decide(_ question: ServerSession.Question) {
         var verdict = ServerSession.Decision.Verdict.accept()
         if case .recipient(let path, _) = question.subject {
-            switch self.policy.verdict(on: path, from: .v4(0x7F00_0001)) {
-            case .accept(let mailbox): verdict = .accept(mailbox)
-            case .relayDenied: verdict = .refuse(Reply(554, .init(7, 1), "Relay access denied"))
-            case .unknownRecipient:
-                verdict = .refuse(
-                    Reply(550, .init(1, 1), "Recipient address rejected: User unknown in relay recipient table"))
+            var facts = SessionFacts(client: Endpoint(.v4(0x7F00_0001), port: 1))
+            facts.forwardPath = path
+            var carried = Evaluation.Carried()
+            let result = Evaluation.run(
+                .recipient, policy: .relayOnly(self.policy), facts: facts, answers: [:], carried: &carried)
+            if case .decided(let outcome) = result {
+                verdict = outcome.refusal.map { .refuse($0.reply) } ?? .accept(self.policy.mailbox(for: path))
             }
         }
         self.handle(.decided(ServerSession.Decision(question: question.number, verdict: verdict)))

@@ -150,3 +150,17 @@ package struct RestrictionPolicy: Sendable {
         self.hasPatterns = (Array(lists.values) + Array(classes.values)).contains(where: \.hasPatterns)
     }
 }
+
+extension RestrictionPolicy {
+    /// The lists that hold where none are configured: who may relay, and nothing else.
+    package static func relayOnly(_ relay: RelayPolicy) -> RestrictionPolicy {
+        let items = [
+            RestrictionList.Item(
+                .permitNetworks, text: "permit_mynetworks", onlyWarns: false, file: nil, line: nil),
+            RestrictionList.Item(
+                .rejectUnauthorizedDestination(isTemporary: false), text: "reject_unauth_destination",
+                onlyWarns: false, file: nil, line: nil),
+        ]
+        return RestrictionPolicy(lists: [.relay: RestrictionList(name: "relay", items: items)], relay: relay)
+    }
+}

@@ -176,6 +176,7 @@ private struct ServerRun {
     /// Decides by the local part, so that an input can bring every verdict about.
     private static func verdict(on subject: ServerSession.Question.Subject) -> ServerSession.Decision.Verdict {
         switch subject {
+        case .greeting: .accept()
         case .mail(let path, _): self.refusal(path.mailbox).map { .refuse($0) } ?? .accept()
         case .recipient(.postmaster, _): .accept(Mailbox("postmaster@example.test"))
         case .recipient(.mailbox(let mailbox), _): self.refusal(mailbox).map { .refuse($0) } ?? .accept(mailbox)
