@@ -48,9 +48,7 @@ package struct RelayPolicy: Sendable {
         self.relayDomains = relayDomains
         self.relayNetworks = relayNetworks
         self.recipients = recipients
-        self.recipientDomains = Set(
-            recipients?.keys.compactMap { key in key.lastIndex(of: "@").map { String(key[key.index(after: $0)...]) } }
-                ?? [])
+        self.recipientDomains = recipients?.domains ?? []
         self.unverified = unverified
         self.postmaster = postmaster
         self.keys = AddressKeys(delimiter: delimiter)

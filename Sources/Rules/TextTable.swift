@@ -6,6 +6,10 @@ package struct TableProblem: Error, Hashable, Sendable {
     package let message: String
 }
 
+package struct TableProblems: Error, Hashable, Sendable {
+    package let list: [TableProblem]
+}
+
 /// A table in Postfix's text format, as `hash:`, `texthash:` and `lmdb:` tables are made from: a key, blanks, a value.
 ///
 /// Lines that begin with a blank continue the line before; lines whose first other character is `#` are comments,
@@ -17,80 +21,86 @@ package struct TextTable: Sendable {
         package let line: Int
     }
 
-    package let entries: [String: Entry]
-    /// The keys as they come in the file.
-    package let keys: [String]
+    private var store: EntryStore
+    /// Lines that look like entries, but continue the one before.
+    package private(set) var warnings: [TableProblem] = []
 
     package init(entries: [String: Entry], keys: [String]) {
-        self.entries = entries
-        self.keys = keys
+        self.store = EntryStore()
+        for key in keys {
+            guard let entry = entries[key] else { continue }
+            _ = self.store.insert(key.utf8, entry.value.utf8, line: entry.line)
+        }
     }
 
     /// Reads a whole table.
     ///
     /// - Throws: every problem of the table, not only the first.
     package init(_ text: String) throws(TableProblems) {
-        var entries: [String: Entry] = [:]
-        var keys: [String] = []
+        var text = text
         var problems: [TableProblem] = []
-        for logical in Self.logicalLines(of: text, problems: &problems) {
-            guard let (key, value) = Self.split(logical.text) else {
-                problems.append(TableProblem(line: logical.line, message: "a key without value: '\(logical.text)'"))
-                continue
-            }
-            if let first = entries[key] {
-                problems.append(
-                    TableProblem(line: logical.line, message: "key '\(key)' stands in line \(first.line) already"))
-                continue
-            }
-            entries[key] = Entry(value: value, line: logical.line)
-            keys.append(key)
+        self.store = EntryStore(octets: text.utf8.count)
+        guard text.utf8.count <= EntryStore.largestBytes else {
+            throw TableProblems(list: [TableProblem(line: 1, message: "the table is larger than 1 GB")])
         }
-        guard problems.isEmpty else { throw TableProblems(list: problems) }
-        self.init(entries: entries, keys: keys)
-    }
-
-    package subscript(key: String) -> Entry? { self.entries[key] }
-
-    /// A line with the lines that continue it.
-    package struct LogicalLine: Hashable, Sendable {
-        package let line: Int
-        package var text: String
-    }
-
-    /// Puts continued lines together and leaves comments and empty lines out.
-    package static func logicalLines(of text: String, problems: inout [TableProblem]) -> [LogicalLine] {
-        var lines: [LogicalLine] = []
-        for (index, bytes) in Array(text.utf8).split(separator: ASCII.lineFeed, omittingEmptySubsequences: false)
-            .enumerated()
-        {
-            var line = bytes
-            while let last = line.last, ASCII.isBlank(last) || last == ASCII.carriageReturn { line.removeLast() }
-            guard let first = line.first(where: { !ASCII.isBlank($0) }), first != UInt8(ascii: "#") else { continue }
-            if line.contains(where: { ASCII.isControl($0) && $0 != ASCII.tab }) {
-                problems.append(TableProblem(line: index + 1, message: "a control character"))
-                continue
-            }
-            let part = String(decoding: line, as: UTF8.self)
-            guard ASCII.isBlank(line[line.startIndex]) else {
-                lines.append(LogicalLine(line: index + 1, text: part))
-                continue
-            }
-            if lines.isEmpty {
-                problems.append(
-                    TableProblem(line: index + 1, message: "the first line begins with a blank and continues nothing"))
-            } else {
-                lines[lines.count - 1].text += part
+        let damaged = text.withUTF8 { bytes in
+            forEachLogicalLine(of: bytes) { line, bytes, continuations in
+                if let problem = self.add(bytes, line: line) { problems.append(problem) }
+                self.warnings += continuations.filter { Self.looksLikeEntry($0, bytes) }
+                    .map { TableProblem.gluedLine($0.line, to: line) }
             }
         }
-        return lines
+        problems += damaged
+        guard problems.isEmpty else { throw TableProblems(list: problems.sorted { $0.line < $1.line }) }
     }
 
-    private static func split(_ line: String) -> (key: String, value: String)? {
-        guard let end = line.utf8.firstIndex(where: ASCII.isBlank) else { return nil }
+    private mutating func add(_ bytes: UnsafeBufferPointer<UInt8>, line: Int) -> TableProblem? {
+        guard let end = bytes.firstIndex(where: ASCII.isBlank) else {
+            let shown = String(decoding: bytes, as: UTF8.self)
+            return TableProblem(line: line, message: "a key without value: '\(shown)'")
+        }
+        let key = bytes[..<end]
         // By octets: with a combining mark behind it a blank is another Character.
-        let value = line.utf8[end...].drop(while: ASCII.isBlank)
-        return (Self.fold(String(line[..<end])), String(Substring(value)))
+        let value = bytes[end...].drop(while: ASCII.isBlank)
+        let isASCII = key.allSatisfy { $0 < 0x80 }
+        let first =
+            isASCII
+            ? self.store.insert(key.lazy.map(ASCII.lowercased), value, line: line)
+            : self.store.insert(Self.fold(String(decoding: key, as: UTF8.self)).utf8, value, line: line)
+        return first.map {
+            let shown = Self.fold(String(decoding: key, as: UTF8.self))
+            return TableProblem(line: line, message: "key '\(shown)' stands in line \($0) already")
+        }
+    }
+
+    package subscript(key: String) -> Entry? {
+        self.store.find(key).map { Entry(value: self.store.value($0), line: self.store.line($0)) }
+    }
+
+    package var count: Int { self.store.count }
+
+    /// The keys as they come in the file. They are made when they are asked for.
+    package var keys: [String] { (0..<self.store.count).map(self.store.key) }
+
+    /// All entries by their keys. They are made when they are asked for.
+    package var entries: [String: Entry] {
+        let pairs = (0..<self.store.count).map { number in
+            (self.store.key(number), Entry(value: self.store.value(number), line: self.store.line(number)))
+        }
+        return Dictionary(uniqueKeysWithValues: pairs)
+    }
+
+    /// What stands behind the `@` of keys.
+    package var domains: Set<String> {
+        var domains: Set<String> = []
+        // Addresses of one domain mostly follow each other.
+        var last: ArraySlice<UInt8>?
+        for number in 0..<self.store.count {
+            guard let domain = self.store.domain(number), domain != last else { continue }
+            domains.insert(String(decoding: domain, as: UTF8.self))
+            last = domain
+        }
+        return domains
     }
 
     /// A key as it is looked up: lower case, and a domain that is not ASCII with A-labels.
@@ -103,6 +113,15 @@ package struct TextTable: Sendable {
     }
 }
 
-package struct TableProblems: Error, Hashable, Sendable {
-    package let list: [TableProblem]
+extension TextTable {
+    /// Whether a line that was put behind a whole entry begins with an address or domain, and has more than that.
+    private static func looksLikeEntry(_ line: ContinuationBytes, _ entry: UnsafeBufferPointer<UInt8>) -> Bool {
+        let before = entry[..<line.offset].split(maxSplits: 2, whereSeparator: ASCII.isBlank)
+        let words = line.bytes.split(maxSplits: 2, whereSeparator: ASCII.isBlank)
+        guard before.count > 1, words.count > 1 else { return false }
+        let domain = words[0].split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false).last
+        guard let domain, let last = domain.last, domain.dropFirst().contains(ASCII.dot) else { return false }
+        return ASCII.isAlphanumeric(last)
+            && domain.allSatisfy { ASCII.isAlphanumeric($0) || $0 == ASCII.dot || $0 == UInt8(ascii: "-") }
+    }
 }

@@ -108,6 +108,44 @@ struct TextTableTests {
         #expect(Set(self.lines(" x\na\nb 1\nb 2\nc \0\n")) == ["1", "2", "4", "5"])
     }
 
+    @Test func `blanks before a continuation count, and those at the end do not`() throws {
+        #expect(try self.values("a  1 \t\n 2 \t\n") == ["a": "1 \t 2"])
+        #expect(try self.values("a  1 \r\n 2 \r\n") == ["a": "1  2"])
+    }
+
+    @Test func `an indented line that looks like an entry is warned of`() throws {
+        let text = """
+            a.test smtp:[b.test]
+              c.test smtp:[d.test]
+              .c.test smtp:[d.test]
+            user@a.test
+              user@b.test and more
+              user@c.test OK
+              more text
+              more.text
+              end. of text
+              a@b.test, c@d.test
+            """
+        #expect(
+            try TextTable(text).warnings.map { "\($0.line): \($0.message)" } == [
+                "2: it begins with a blank and so belongs to line 1, but looks like a rule of its own",
+                "3: it begins with a blank and so belongs to line 1, but looks like a rule of its own",
+                "6: it begins with a blank and so belongs to line 4, but looks like a rule of its own",
+            ])
+    }
+
+    @Test func `domains of addresses are told once`() throws {
+        let table = try TextTable("a@b.test 1\nc@B.test 1\n@d.test 1\n\"x@y\"@b.test 1\ne.test 1\n")
+        #expect(table.domains == ["b.test", "d.test"])
+        #expect(table.count == 5)
+    }
+
+    @Test func `every key of many is found, and no other`() throws {
+        let table = try TextTable((0..<5000).map { "k\($0) v\($0)\n" }.joined())
+        #expect((0..<5000).allSatisfy { self.entry("k\($0)", table) == "\($0 + 1): v\($0)" })
+        #expect((5000..<10_000).allSatisfy { table["k\($0)"] == nil })
+    }
+
     @Test func `a table of many entries is read in reasonable time`() throws {
         let text = (0..<20_000).map { "user\($0)@example.test OK\n" }.joined()
         let clock = ContinuousClock()
