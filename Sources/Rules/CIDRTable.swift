@@ -23,7 +23,8 @@ package struct CIDRTable: Sendable {
     private let steps: [Step]
     /// All entries in the order of their lines, so that their values can be checked before they are used.
     package let entries: [Entry]
-    /// Lines that never count because one line before them, under no other condition, matches all that they match.
+    /// Lines that never count because one line before them, under no other condition, matches all that they match; and
+    /// lines that look like rules, but continue the one before.
     package let warnings: [TableProblem]
 
     /// Reads a whole table.
@@ -42,7 +43,7 @@ package struct CIDRTable: Sendable {
         guard problems.isEmpty else { throw TableProblems(list: problems.sorted { $0.line < $1.line }) }
         self.steps = builder.steps
         self.entries = builder.all
-        self.warnings = builder.warnings
+        self.warnings = builder.warnings.sorted { $0.line < $1.line }
     }
 
     /// The first entry that matches; nil if there is none.
@@ -88,6 +89,7 @@ extension CIDRTable {
         var unendedLines: [Int] { self.blocks.map(\.line) }
 
         mutating func add(_ logical: TextTable.LogicalLine) throws(CIDRSyntaxError) {
+            self.warnings += logical.gluedLineWarnings(Self.looksLikeRule)
             var scanner = ByteScanner(logical.text)
             if scanner.skipKeyword("endif") {
                 try self.endBlock(&scanner)
@@ -96,6 +98,15 @@ extension CIDRTable {
             } else {
                 try self.addEntry(&scanner, line: logical.line)
             }
+        }
+
+        private static func looksLikeRule(_ text: String) -> Bool {
+            var scanner = ByteScanner(text)
+            if scanner.skipKeyword("endif") { return scanner.isAtEnd }
+            let isCondition = scanner.skipKeyword("if")
+            let isNegated = scanner.readNegation()
+            let network = String(decoding: scanner.read { !ASCII.isBlank($0) }, as: UTF8.self)
+            return scanner.isAtEnd == isCondition && (try? CIDRPattern(network, isNegated: isNegated)) != nil
         }
 
         /// Ends the run of entries that one index is for.
@@ -159,20 +170,5 @@ extension CIDRTable {
             self.warnings.append(
                 TableProblem(line: line, message: "'\(pattern)' never counts: line \(covering) matches all of it"))
         }
-    }
-}
-
-extension ByteScanner {
-    /// Reads a keyword in any letters, if it is not the beginning of a longer word.
-    fileprivate mutating func skipKeyword(_ keyword: StaticString) -> Bool {
-        var scanner = self
-        guard scanner.skip(ignoringCase: keyword), scanner.peek.map(ASCII.isAlphanumeric) != true else { return false }
-        self = scanner
-        return true
-    }
-
-    /// Reads `!` and blanks; each `!` takes the one before it back.
-    fileprivate mutating func readNegation() -> Bool {
-        self.read { $0 == UInt8(ascii: "!") || ASCII.isBlank($0) }.count { $0 == UInt8(ascii: "!") } % 2 == 1
     }
 }

@@ -4,7 +4,7 @@ import Mail
 package struct TableMatch: Hashable, Sendable {
     /// The right-hand side, with what a pattern has captured put in.
     package let value: String
-    /// Where the rule stands in its file, from 1; 0 if it stands in none.
+    /// Where the rule stands in its file, or among the rules of `cidr:{…}` and the like, from 1; 0 without rules.
     package let line: Int
     /// The key or the pattern of the rule, as it is written.
     package let rule: String
@@ -33,6 +33,7 @@ package struct RuleTable: Sendable {
     package enum Content: Sendable {
         case text(TextTable)
         case cidr(CIDRTable)
+        case pattern(PatternTable)
         /// `static:`, the same for every key.
         case fixed(String)
     }
@@ -54,7 +55,7 @@ package struct RuleTable: Sendable {
     package var isIndexed: Bool {
         switch self.content {
         case .text: true
-        case .cidr, .fixed: false
+        case .cidr, .pattern, .fixed: false
         }
     }
 
@@ -87,12 +88,29 @@ package struct RuleTable: Sendable {
         case .cidr(let table):
             guard let address = IPAddress(key) else { return nil }
             return table.lookup(address).map { TableMatch(value: $0.value, line: $0.line, rule: key) }
+        case .pattern(let table):
+            var key = key
+            return key.withUTF8 { table.lookup(UnsafeRawBufferPointer($0), faults: &faults) }
         case .fixed(let value): return TableMatch(value: value, line: 0, rule: "")
         }
     }
 
     /// The same for octets that need not be UTF-8, such as a line of a message.
     package func lookup(octets: UnsafeRawBufferPointer, faults: inout [TableFault]) -> TableMatch? {
-        self.lookup(String(decoding: octets, as: UTF8.self), faults: &faults)
+        switch self.content {
+        case .pattern(let table): table.lookup(octets, faults: &faults)
+        case .text, .cidr, .fixed: self.lookup(String(decoding: octets, as: UTF8.self), faults: &faults)
+        }
+    }
+
+    /// Every right-hand side with its line, in the order of the lines, so that they can be checked before they are
+    /// used; of a pattern as it is written, without what groups capture.
+    package var values: [(value: String, line: Int)] {
+        switch self.content {
+        case .text(let table): table.keys.compactMap { key in table[key].map { ($0.value, $0.line) } }
+        case .cidr(let table): table.entries.map { ($0.value, $0.line) }
+        case .pattern(let table): table.entries.map { ($0.result, $0.line) }
+        case .fixed(let value): [(value, 0)]
+        }
     }
 }

@@ -192,4 +192,13 @@ struct CIDRTableTests {
                 "12: '1.2.0.0/16' never counts: line 11 matches all of it",
             ])
     }
+
+    @Test func `indented lines that look like rules are warned of`() throws {
+        let text = "10.0.0.0/8 a\n  192.0.2.0/24 b\n  more text\n  if 10.0.0.0/8\n  endif\n  !::/0 c\n  10.0.0.1\n"
+        #expect(
+            try self.warnings(text)
+                == [2, 4, 5, 6].map {
+                    "\($0): it begins with a blank and so belongs to line 1, but looks like a rule of its own"
+                })
+    }
 }
