@@ -49,7 +49,7 @@ extension FileText {
     /// Reads a table from its file.
     ///
     /// - Throws: why the file cannot be read, or every problem of the table with its line.
-    fileprivate static func table<Table>(
+    static func table<Table>(
         _ file: String, _ read: (String) throws(TableProblems) -> Table
     ) throws(FileErrors) -> Table {
         let text: String

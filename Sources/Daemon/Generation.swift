@@ -180,7 +180,13 @@ private final class TableLoader {
         let path = self.path(of: reference)
         if let table = self.tables[path] { return table }
         var table: TextTable?
-        do { table = try TextTable(file: path) } catch { self.errors += error.list }
+        do {
+            let read = try TextTable(file: path)
+            self.warnings += read.warnings.map { FileError(file: path, line: $0.line, message: $0.message) }
+            table = read
+        } catch {
+            self.errors += error.list
+        }
         self.tables[path] = .some(table)
         return table
     }

@@ -60,6 +60,9 @@ struct EntryStore: Sendable {
         return key.lastIndex(of: UInt8(ascii: "@")).map { key[($0 + 1)...] }
     }
 
+    /// Whether a key is `@domain`.
+    func isCatchAll(_ number: Int) -> Bool { self.octets[self.keyRange(number)].first == UInt8(ascii: "@") }
+
     func value(_ number: Int) -> String {
         let end = number + 1 < self.places.count ? Int(self.places[number + 1].start) : self.octets.count
         return String(decoding: self.octets[Int(self.places[number].valueStart)..<end], as: UTF8.self)

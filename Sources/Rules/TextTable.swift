@@ -4,6 +4,11 @@ import Mail
 package struct TableProblem: Error, Hashable, Sendable {
     package let line: Int
     package let message: String
+
+    package init(line: Int, message: String) {
+        self.line = line
+        self.message = message
+    }
 }
 
 package struct TableProblems: Error, Hashable, Sendable {
@@ -123,5 +128,17 @@ extension TextTable {
         guard let domain, let last = domain.last, domain.dropFirst().contains(ASCII.dot) else { return false }
         return ASCII.isAlphanumeric(last)
             && domain.allSatisfy { ASCII.isAlphanumeric($0) || $0 == ASCII.dot || $0 == UInt8(ascii: "-") }
+    }
+}
+
+extension TextTable {
+    /// What is allowed in a table of recipients and probably not meant.
+    package var recipientWarnings: [TableProblem] {
+        (0..<self.store.count).lazy.filter { self.store.isCatchAll($0) }.map {
+            TableProblem(
+                line: self.store.line($0),
+                message: "'\(self.store.key($0))' takes mail for every address of its domain, also for those that the "
+                    + "primary does not know: it will have to be returned")
+        }
     }
 }

@@ -189,17 +189,54 @@ struct TableCommand: ParsableCommand {
     struct Query: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Look a key up in a table.")
 
-        @Argument(help: "TYPE:FILE, such as texthash:/etc/postern/rules/transport.") var table: String
+        @Argument(help: "TYPE:FILE, such as texthash:/etc/postern/rules/transport or pcre:header_checks.")
+        var table: String
         @Argument(help: "The key; - for keys from standard input, a line each.") var key: String
 
         func run() throws {
             let table = try TableQuery(self.table)
             guard self.key == "-" else {
-                guard let value = table.value(of: self.key) else { throw CommandFailure(1) }
+                guard let value = self.value(of: Array(self.key.utf8), in: table) else { throw CommandFailure(1) }
                 return try Output.line(value)
             }
-            while let key = readLine() { try Output.line("\(key)\t\(table.value(of: key) ?? "")") }
+            var keys = InputLines()
+            while let key = keys.next() {
+                let value = self.value(of: key, in: table) ?? ""
+                try Output.write(key + [ASCII.tab] + value.utf8 + [ASCII.lineFeed])
+            }
         }
+
+        private func value(of key: [UInt8], in table: TableQuery) -> String? {
+            let answer = table.answer(to: key)
+            for fault in answer.faults { Output.complain("\(fault)") }
+            return answer.value
+        }
+    }
+}
+
+/// The lines of standard input, which need not be text.
+private struct InputLines {
+    private var bytes: [UInt8] = []
+    private var position = 0
+    private var isAtEnd = false
+
+    /// Without the line end, LF or CRLF; nil at the end.
+    mutating func next() -> [UInt8]? {
+        while true {
+            if let end = self.bytes[self.position...].firstIndex(of: ASCII.lineFeed) {
+                defer { self.position = end + 1 }
+                let line = self.bytes[self.position..<end]
+                return Array(line.last == ASCII.carriageReturn ? line.dropLast() : line)
+            }
+            guard !self.isAtEnd else { break }
+            let piece = FileHandle.standardInput.availableData
+            self.isAtEnd = piece.isEmpty
+            self.bytes.removeSubrange(..<self.position)
+            self.bytes += piece
+            self.position = 0
+        }
+        defer { self.position = self.bytes.count }
+        return self.position < self.bytes.count ? Array(self.bytes[self.position...]) : nil
     }
 }
 

@@ -218,6 +218,13 @@ struct ServiceTests {
                 == "user@example.test\ttwo words\nnothing\t\n\t\nExample.TEST\tsmtp:[h]:25\nBÜCHER.example\tx\n")
         #expect(try postern("table", "query", "texthash:\(file)", "-").output.isEmpty)
 
+        let patterns = try folder.write("p", "/^(a+)+$/ one\n/^A/i $$\n/^(b)/ <$1>\n")
+        let damaged = try postern(
+            "table", "query", "pcre:\(patterns)", "-", input: "B\n\(String(repeating: "a", count: 300))!\nAB\n")
+        #expect(damaged.output == "B\t<B>\n\(String(repeating: "a", count: 300))!\t\nAB\t$\n")
+        #expect(damaged.errors == "\(patterns):1: match limit exceeded\n")
+        #expect(try postern("table", "query", "inline:{a=1, {b = 2 3}}", "B").output == "2 3\n")
+
         try folder.write("bad", "a 1\nb\n")
         let bad = try postern("table", "query", "texthash:\(folder.path("bad"))", "a")
         #expect(bad.ending == .exited(2))

@@ -156,23 +156,6 @@ struct GenerationTests {
     }
 }
 
-struct TableQueryTests {
-    @Test func `a key is looked up as the daemon does`() throws {
-        let folder = try TemporaryFolder()
-        let file = try folder.write("t", "Example.test a b\nBücher.example c\n")
-        let table = try TableQuery("texthash:\(file)")
-        #expect(table.value(of: "EXAMPLE.test") == "a b")
-        #expect(table.value(of: "BÜCHER.example") == "c")
-        #expect(table.value(of: "xn--bcher-kva.example") == "c")
-        #expect(table.value(of: "example") == nil)
-    }
-
-    @Test(arguments: ["t", "pcre:t", "texthash", ":t", "texthash:/nowhere/t"])
-    func `what is no table is an error`(name: String) {
-        #expect(throws: FileErrors.self) { try TableQuery(name) }
-    }
-}
-
 /// What the screener is told.
 extension GenerationTests {
     private func configureScreener(_ text: String) throws { try self.configure("screener: {\(text)}") }
