@@ -102,7 +102,7 @@ package enum ContentAction: Hashable, Sendable {
 
     private static func line(_ text: Text, for contentClass: ContentClass?) throws(Problem) -> String {
         guard !text.argument.isEmpty else { throw Problem("\(text.name.rawValue) needs a text") }
-        if contentClass?.isHeader == true, HeaderField.nameLength(in: text.argument.utf8) == nil {
+        if contentClass?.isHeader == true, FieldSyntax.nameLength(in: text.argument.utf8) == nil {
             throw Problem("\(text.name.rawValue) needs a header field, 'name: value'")
         }
         return text.argument

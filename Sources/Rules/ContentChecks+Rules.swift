@@ -91,7 +91,7 @@ extension ContentChecks {
 
     /// Each once.
     private mutating func report(_ message: String, line: Int, of table: RuleTable) {
-        let fault = ContentFault(table: table.name, file: table.file, line: line, message: message)
+        let fault = ContentRuleFault(table: table.name, file: table.file, line: line, message: message)
         guard self.outcome.faults.count < ContentOutcome.limit, !self.outcome.faults.contains(fault) else { return }
         self.outcome.faults.append(fault)
     }

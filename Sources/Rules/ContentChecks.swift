@@ -180,7 +180,7 @@ package struct ContentChecks: Sendable {
     }
 
     private var classOfField: ContentClass {
-        if HeaderField.isMIME(self.framing.field) { return .mimeHeader }
+        if FieldSyntax.isMIME(self.framing.field) { return .mimeHeader }
         return switch self.framing.section {
         case .primaryHeader: .header
         case .partHeader, .body: .mimeHeader

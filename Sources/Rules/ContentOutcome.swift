@@ -23,7 +23,7 @@ package struct ContentMatch: Hashable, Sendable {
 }
 
 /// A rule that could not be followed: somebody should be told. It counted as one that did not match.
-package struct ContentFault: Hashable, Sendable {
+package struct ContentRuleFault: Hashable, Sendable {
     package let table: String
     package let file: String?
     package let line: Int
@@ -55,7 +55,7 @@ package struct ContentOutcome: Hashable, Sendable {
     package internal(set) var matches: [ContentMatch] = []
     /// How many rules have matched, those not listed included.
     package internal(set) var matchCount = 0
-    package internal(set) var faults: [ContentFault] = []
+    package internal(set) var faults: [ContentRuleFault] = []
 
     /// The most entries in `matches` (one more may end it), `faults` and `blindCopies`.
     package static let limit = 100

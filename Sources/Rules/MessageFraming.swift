@@ -79,7 +79,7 @@ package struct MessageFraming: Sendable {
 
     /// Closes the open field, and takes notice of what it says about the structure.
     mutating func endField() {
-        if HeaderField.name(of: self.field).elementsEqual("content-type".utf8) { self.readContentType() }
+        if FieldSyntax.name(of: self.field).elementsEqual("content-type".utf8) { self.readContentType() }
         self.field.removeAll(keepingCapacity: true)
         self.followsCut = false
     }
@@ -109,7 +109,7 @@ package struct MessageFraming: Sendable {
             self.field = Self.mailboxField + text
             return true
         }
-        guard let name = HeaderField.nameLength(in: text) else { return false }
+        guard let name = FieldSyntax.nameLength(in: text) else { return false }
         self.field.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[..<name]))
         let rest = text[name...].drop(while: ASCII.isBlank)
         self.field.append(contentsOf: UnsafeRawBufferPointer(rebasing: rest))

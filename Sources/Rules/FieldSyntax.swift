@@ -1,7 +1,7 @@
 import Mail
 
 /// What a line must look like to begin a field of a header, as Postfix sees it.
-enum HeaderField {
+enum FieldSyntax {
     /// How many octets of the line are the field's name; nil if no field begins here.
     ///
     /// Any ASCII character that can be seen may be in a name, and blanks may follow it (RFC 5322 §4.5).
