@@ -7,7 +7,7 @@ import Mail
 /// needs, such as where a stream is cut, follows from the input.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
-    case line, session, data, bdat, header, reply, client, proxy, policy
+    case line, session, data, bdat, header, checks, reply, client, proxy, policy
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
@@ -16,7 +16,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
         switch self {
-        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .policy, .table, .cidr, .record, .dns:
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .table, .cidr, .record,
+            .dns:
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
@@ -37,6 +38,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .data: try checkData(bytes, arrivals)
         case .bdat: try checkChunks(bytes, arrivals)
         case .header: try checkHeader(bytes, arrivals)
+        case .checks: try checkContentRules(bytes, arrivals)
         case .reply: try checkReplies(bytes, arrivals)
         case .client: try checkClientSession(bytes, arrivals)
         case .proxy: try checkProxyHeader(bytes, arrivals)
@@ -63,7 +65,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Whether the input comes in pieces, so that arrivals mean anything.
     package var isStream: Bool {
         switch self {
-        case .line, .session, .data, .bdat, .header, .reply, .client, .proxy, .policy: true
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .route, .configuration, .record,
             .dns,
             .control, .log, .dnsbl, .pass:
