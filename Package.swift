@@ -99,7 +99,7 @@ let package = Package(
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
-        tests("PeerTests", ["Harness", "postern", "Receiver", nioPosix]),
+        tests("PeerTests", ["Harness", "postern", "Receiver", "Rules", "Mail", nioPosix]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
