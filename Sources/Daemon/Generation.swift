@@ -43,6 +43,7 @@ package struct Generation: Sendable {
             unverified: configuration.acceptUnverified.policy,
             postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
         let (policy, services) = try Self.policy(configuration, file, relay, transport, loader)
+        let content = try Self.content(configuration, file, loader)
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii
@@ -51,11 +52,13 @@ package struct Generation: Sendable {
             isTrusted: { relay.trusts($0) })
         self.receiver = ReceiverGeneration(
             number: number, limits: configuration.limits, policy: policy, lanes: LaneNaming { transport.lane($0) },
-            services: services, givesReferences: configuration.replyReference)
+            content: content, services: services, givesReferences: configuration.replyReference)
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
         self.laneFingerprint = transport.laneFingerprint
+        loader.warn(recipients?.recipientWarnings, configuration.relayRecipients)
+        loader.warn(transport.transportWarnings(relayDomains: DomainSet(keys: domains)), configuration.transport)
         self.warnings =
             loader.warnings + configuration.screener.warnings.map { FileError(file: file, message: $0) }
             + relay.domainsWithoutRecipients.map {
@@ -89,6 +92,15 @@ package struct Generation: Sendable {
         return (policy, loader.services)
     }
 
+    private static func content(
+        _ configuration: Configuration, _ file: String, _ tables: TableLoader
+    ) throws(FileErrors) -> ContentPolicy {
+        let loader = ContentLoader(configuration, file: file, tables: tables)
+        let content = loader.policy()
+        guard tables.errors.isEmpty else { throw FileErrors(tables.errors) }
+        return content
+    }
+
     private static func postmaster(of domains: [String]) -> Mailbox? {
         domains.lazy.compactMap { $0.hasPrefix(".") || $0.contains("@") ? nil : Mailbox("postmaster@\($0)") }.first
     }
@@ -113,132 +125,5 @@ extension UnverifiedSetting {
         case .all: .accepted
         case .domains(let names): .acceptedFor(Set(names.map(\.ascii)))
         }
-    }
-}
-
-/// Reads the tables of a generation and gathers what is wrong in them.
-private final class TableLoader {
-    let folder: String
-    private(set) var errors: [FileError] = []
-    var warnings: [FileError] = []
-    /// One file may serve several purposes and is read once. nil is one with errors.
-    private var tables: [String: TextTable?] = [:]
-
-    init(folder: String) {
-        self.folder = folder
-    }
-
-    func path(of reference: TableReference) -> String { self.path(reference.path) }
-
-    private func path(_ name: String) -> String { name.hasPrefix("/") ? name : "\(self.folder)/\(name)" }
-
-    /// nil for a table with errors.
-    func step(_ element: AccessElement) -> ScreenerPolicy.AccessStep? {
-        switch element {
-        case .relayNetworks: return .relayNetworks
-        case .permit: return .permit
-        case .reject: return .reject
-        case .dunno: return .dunno
-        case .cidr(let name):
-            let path = self.path(name)
-            do {
-                let table = try CIDRTable(file: path)
-                self.warnings += table.warnings.map {
-                    FileError(file: path, line: $0.line, message: $0.message)
-                }
-                let actions = try ClientActions(table, file: path)
-                return .table { actions.action(for: $0) }
-            } catch {
-                self.errors += error.list
-                return nil
-            }
-        }
-    }
-
-    /// A table of any type for restrictions; an empty one if its text has errors, which are gathered.
-    func ruleTable(_ name: String) throws(OptionProblem) -> RuleTable {
-        let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else { throw OptionProblem("'\(name)' is not a table such as texthash:access") }
-        let path = self.path(parts[1])
-        switch parts[0] {
-        case "static": return RuleTable(name: name, file: nil, content: .fixed(parts[1]))
-        case "hash", "texthash", "lmdb":
-            do { return RuleTable(name: name, file: path, content: .text(try TextTable(file: path))) } catch {
-                self.errors += error.list
-            }
-        case "cidr":
-            do { return RuleTable(name: name, file: path, content: .cidr(try CIDRTable(file: path))) } catch {
-                self.errors += error.list
-            }
-        default: throw OptionProblem("there is no table type '\(parts[0])'")
-        }
-        return RuleTable(name: name, file: path, content: .text(TextTable(entries: [:], keys: [])))
-    }
-
-    func table(_ reference: TableReference?) -> TextTable? {
-        guard let reference else { return nil }
-        let path = self.path(of: reference)
-        if let table = self.tables[path] { return table }
-        var table: TextTable?
-        do {
-            let read = try TextTable(file: path)
-            self.warnings += read.warnings.map { FileError(file: path, line: $0.line, message: $0.message) }
-            table = read
-        } catch {
-            self.errors += error.list
-        }
-        self.tables[path] = .some(table)
-        return table
-    }
-
-    func domains(_ source: DomainSource) -> [String] {
-        switch source {
-        case .list(let names): names
-        case .table(let reference): self.table(reference)?.keys ?? []
-        }
-    }
-
-    func checkReadable(_ path: String?) {
-        guard let path else { return }
-        do { _ = try FileText.read(path) } catch { self.errors.append(error) }
-    }
-
-    func checkRoutes(_ transport: TransportTable, _ reference: TableReference?) {
-        guard let reference, let sample = Domain("example.com") else { return }
-        for (_, value, line) in transport.all {
-            do {
-                _ = try Route(value, recipientDomain: sample)
-            } catch {
-                self.errors.append(FileError(file: self.path(of: reference), line: line, message: error.message))
-            }
-        }
-    }
-}
-
-/// A table of clients with its results read, so that a misspelt one is an error when the table is.
-private struct ClientActions: Sendable {
-    private let table: CIDRTable
-
-    init(_ table: CIDRTable, file: String) throws(FileErrors) {
-        let errors = table.entries.filter { Self.action($0.value) == nil }.map {
-            FileError(
-                file: file, line: $0.line, message: "'\($0.value)' is not permit, reject or dunno")
-        }
-        guard errors.isEmpty else { throw FileErrors(errors) }
-        self.table = table
-    }
-
-    /// OK is what access(5) calls it, and what tables that move here may have.
-    private static func action(_ value: String) -> ScreenerPolicy.Access? {
-        switch value.lowercased() {
-        case "permit", "ok": .permit
-        case "reject": .reject
-        case "dunno": .dunno
-        default: nil
-        }
-    }
-
-    func action(for address: IPAddress) -> ScreenerPolicy.Access {
-        self.table.lookup(address).flatMap { Self.action($0.value) } ?? .dunno
     }
 }

@@ -140,7 +140,7 @@ struct PolicyLoader {
         var seen: Set<String> = []
         for list in Array(policy.lists.values) + Array(policy.classes.values) {
             for table in list.tables where seen.insert(table.name).inserted {
-                for (value, line) in table.fixedValues {
+                for (value, line) in table.values where !table.hasCaptures(in: value) {
                     guard let problem = self.problem(inAction: value) else { continue }
                     self.errors.append(FileError(file: table.file ?? self.file, line: line, message: problem))
                 }

@@ -11,6 +11,7 @@ package struct ReceiverGeneration: Sendable {
     package let limits: SessionLimits
     package let policy: RestrictionPolicy
     package let lanes: LaneNaming
+    package let content: ContentPolicy
     /// Policy services by the text in the configuration.
     package let services: [String: PolicyService]
     /// Whether refusals end with a reference to their line in the log.
@@ -18,12 +19,14 @@ package struct ReceiverGeneration: Sendable {
 
     package init(
         number: Int = 1, limits: SessionLimits, policy: RestrictionPolicy, lanes: LaneNaming,
+        content: ContentPolicy = ContentPolicy(),
         services: [String: PolicyService] = [:], givesReferences: Bool = false
     ) {
         self.number = number
         self.limits = limits
         self.policy = policy
         self.lanes = lanes
+        self.content = content
         self.services = services
         self.givesReferences = givesReferences
     }

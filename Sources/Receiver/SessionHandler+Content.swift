@@ -9,6 +9,12 @@ struct IncomingMessage {
     private(set) var content: IncomingContent
     private var header = HeaderScanner()
     private let hopLimit: Int
+    /// Looks at what the client sends before any of it belongs to the content; nil without rules.
+    let inspector: ContentInspector?
+    /// What the inspector has not seen.
+    private var raw: [UInt8] = []
+    private var isInspecting = false
+    private var isInspected = false
     /// Pieces handed to the queue that are not on the disk yet.
     var pieces = 0
     /// Why the message will not be taken, whatever still comes.
@@ -18,23 +24,36 @@ struct IncomingMessage {
     /// The rules have been asked about it as a whole.
     var isJudged = false
 
-    init(id: QueueID, trace: String, hopLimit: Int) {
+    /// How much an inspector gets at once.
+    private static let inspectedBytes = 64 * 1024
+
+    init(id: QueueID, trace: String, hopLimit: Int, inspector: ContentInspector?) {
         self.content = IncomingContent(id: id)
         self.content.buffer = Array(trace.utf8)
         self.hopLimit = hopLimit
+        self.inspector = inspector
+    }
+
+    /// So much waits already that nothing more should be read.
+    func isFull(limit: Int) -> Bool {
+        self.pieces >= limit || (self.isInspecting && self.raw.count >= Self.inspectedBytes)
     }
 
     var headerHasEightBit: Bool { self.header.hasEightBit }
 
     mutating func takeBuffer() -> [UInt8] {
-        defer { self.content.buffer = [] }
-        return self.content.buffer
+        guard self.inspector != nil else {
+            defer { self.content.buffer = [] }
+            return self.content.buffer
+        }
+        defer { self.raw = [] }
+        return self.raw
     }
 
     /// Takes the buffer back with what was added to it from `start` on.
     mutating func take(_ buffer: [UInt8], from start: Int) {
         guard self.fault == nil else { return }
-        self.content.buffer = buffer
+        if self.inspector == nil { self.content.buffer = buffer } else { self.raw = buffer }
         guard !self.header.isComplete, start < buffer.count else { return }
         buffer.withUnsafeBytes { self.header.scan(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         if self.header.receivedCount > self.hopLimit { self.fail(.tooManyHops) }
@@ -45,6 +64,30 @@ struct IncomingMessage {
     mutating func fail(_ fault: ContentFault) {
         self.fault = self.fault ?? fault
         self.content.buffer = []
+        self.raw = []
+    }
+
+    // MARK: Inspection
+
+    /// Nothing of the content is with the inspector, and it has seen all of it or need not.
+    var isBehindInspection: Bool {
+        !self.isInspecting && (self.inspector == nil || self.isInspected || self.fault != nil)
+    }
+
+    /// What the inspector is to see next; nil while it is busy, or if too little has come.
+    mutating func takeUninspected(isLast: Bool) -> [UInt8]? {
+        guard self.inspector != nil, self.fault == nil, !self.isInspecting, !self.isInspected,
+            isLast || self.raw.count >= Self.inspectedBytes
+        else { return nil }
+        self.isInspecting = true
+        defer { self.raw = [] }
+        return self.raw
+    }
+
+    mutating func inspected(_ bytes: [UInt8], isLast: Bool) {
+        self.isInspecting = false
+        self.isInspected = isLast
+        if self.fault == nil { self.content.buffer += bytes }
     }
 }
 
@@ -64,11 +107,47 @@ extension SessionHandler {
         self.facts.queueID = id.description
         let prepended = self.policy.effects.prepended.map { "\($0)\r\n" }.joined()
         self.incoming = IncomingMessage(
-            id: id, trace: prepended + trace.text, hopLimit: self.generation.limits.hops)
+            id: id, trace: prepended + trace.text, hopLimit: self.generation.limits.hops,
+            inspector: self.generation.content.isEmpty ? nil : ContentInspector(self.generation.content))
+    }
+
+    /// Gives the inspector what it has not seen, once it is enough or all.
+    func inspect(isLast: Bool = false) {
+        guard let inspector = self.incoming?.inspector, let id = self.incoming?.content.id,
+            let bytes = self.incoming?.takeUninspected(isLast: isLast)
+        else { return }
+        let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
+        self.policy.decision = Task {
+            var output = inspector.feed(bytes)
+            var verdict: ContentVerdict?
+            if isLast {
+                let (rest, last) = inspector.finish()
+                output += rest
+                verdict = last
+            }
+            let (stored, found) = (output, verdict)
+            loop.execute {
+                handler.value.inspected(id, stored, found)
+                handler.value.advance()
+            }
+        }
+    }
+
+    /// - Parameter verdict: nil before the end.
+    private func inspected(_ id: QueueID, _ bytes: [UInt8], _ verdict: ContentVerdict?) {
+        guard self.incoming?.content.id == id else { return }
+        self.incoming?.inspected(bytes, isLast: verdict != nil)
+        self.handOnPiece()
+        guard let verdict else { return }
+        for note in verdict.notes { self.log(note) }
+        self.policy.effects.add(verdict.effects)
+        if let refusal = verdict.refusal { self.incoming?.fail(.refused(self.reply(for: refusal))) }
+        self.storeIfComplete()
     }
 
     /// Gives content to the queue as soon as there is enough for a piece.
     func handOnPiece() {
+        self.inspect()
         guard let piece = self.incoming?.takePiece() else { return }
         let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
         guard self.shared.queue.hasRoom(forBytes: piece.bytes.count) else {
@@ -103,6 +182,7 @@ extension SessionHandler {
     /// Stores the message once all its pieces are on the disk; a message must not be stored that lacks one.
     func storeIfComplete() {
         guard let incoming = self.incoming, let envelope = incoming.envelope, incoming.pieces == 0 else { return }
+        guard incoming.isBehindInspection else { return self.inspect(isLast: true) }
         if let fault = incoming.fault {
             self.dropIncoming()
             return self.stored(.failure(fault))

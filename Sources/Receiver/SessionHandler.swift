@@ -146,7 +146,7 @@ final class SessionHandler: ChannelDuplexHandler {
     func advance() {
         var hasNewEvent = false
         var isStarved = false
-        while !isStarved, let context, !self.isClosing, context.channel.isWritable, self.pieces < Self.pieceLimit {
+        while !isStarved, let context, !self.isClosing, context.channel.isWritable, !self.isFull {
             isStarved = !self.nextEvent(&hasNewEvent)
         }
         // Nobody will complete what has begun.
@@ -244,8 +244,8 @@ final class SessionHandler: ChannelDuplexHandler {
 
     private func pauseOrResume() {
         let waits = self.session.expectation == .nothing && self.received.readableBytes >= Self.heldInputBytes
-        let isFull = !(self.context?.channel.isWritable ?? true) || self.pieces >= Self.pieceLimit
-        self.isPaused = !self.isClosing && (waits || isFull)
+        let isStuck = !(self.context?.channel.isWritable ?? true) || self.isFull
+        self.isPaused = !self.isClosing && (waits || isStuck)
         if !self.isPaused, self.hasHeldRead {
             self.hasHeldRead = false
             self.context?.read()
@@ -257,7 +257,8 @@ final class SessionHandler: ChannelDuplexHandler {
 
     var hasPipelinedUnasked: Bool { self.session.hasPipelinedUnasked }
 
-    private var pieces: Int { self.incoming?.pieces ?? 0 }
+    /// As much content waits for the disk or the rules as may.
+    private var isFull: Bool { self.incoming?.isFull(limit: Self.pieceLimit) ?? false }
 
     private func keepTime(isNew: Bool) {
         let now = Self.now

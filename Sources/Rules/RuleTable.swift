@@ -63,15 +63,7 @@ package struct RuleTable: Sendable {
     var hasPatterns: Bool {
         switch self.content {
         case .text, .cidr, .fixed: false
-        }
-    }
-
-    /// Right-hand sides that are the same for every key, with their lines.
-    package var fixedValues: [(value: String, line: Int)] {
-        switch self.content {
-        case .text(let table): table.keys.compactMap { key in table[key].map { ($0.value, $0.line) } }
-        case .cidr(let table): table.entries.map { ($0.value, $0.line) }
-        case .fixed(let value): [(value, 0)]
+        case .pattern: true
         }
     }
 
@@ -100,6 +92,14 @@ package struct RuleTable: Sendable {
         switch self.content {
         case .pattern(let table): table.lookup(octets, faults: &faults)
         case .text, .cidr, .fixed: self.lookup(String(decoding: octets, as: UTF8.self), faults: &faults)
+        }
+    }
+
+    /// Whether what a pattern captures is put into a right-hand side, so that it is not known before.
+    package func hasCaptures(in value: String) -> Bool {
+        switch self.content {
+        case .pattern: value.contains("$")
+        case .text, .cidr, .fixed: false
         }
     }
 
