@@ -10,7 +10,7 @@ struct GenerationTests {
         self.folder = try TemporaryFolder()
         try self.folder.make(folder: "rules")
         try self.folder.write("rules/transport", "example.test smtp:[127.0.0.1]:2526\n")
-        try self.folder.write("rules/recipients", "@example.test x\n")
+        try self.folder.write("rules/recipients", "user@example.test x\n")
         try self.configure()
     }
 
@@ -138,7 +138,7 @@ struct GenerationTests {
         #expect(keeper.current.number == 2)
         #expect(keeper.current.configuration.postmaster?.description == "a@example.test")
 
-        try self.folder.write("rules/recipients", "@example.test x\n")
+        try self.folder.write("rules/recipients", "user@example.test x\n")
         let again = await keeper.reload()
         #expect(again.errors == [])
         #expect(again.generation > 2)
