@@ -53,7 +53,8 @@ let package = Package(
         // Who may import whom: Sources/README.md.
         .systemLibrary(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
-            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libunbound-dev"])]),
+            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libunbound-dev", "zlib1g-dev"])]),
+        target("Inflate", path: "Sources/Libraries/Inflate", ["CLibraries"]),
         target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
         target("PCRE", path: "Sources/Libraries/PCRE", ["CLibraries"]),
         target("Polling", path: "Sources/Libraries/Polling", ["CLibraries", nioCore]),
@@ -68,7 +69,7 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Polling",
+                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Polling", "Inflate",
                 "CLibraries",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
