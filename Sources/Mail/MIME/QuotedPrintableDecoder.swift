@@ -58,8 +58,6 @@ struct QuotedPrintableDecoder {
         return (input.count, [])
     }
 
-    mutating func finish(_ output: inout DecodedBytes) {}
-
     /// - Returns: whether the octet is done with; if not, it is taken again in the new state.
     private mutating func take(_ byte: UInt8, _ output: inout DecodedBytes) -> Bool {
         switch self.state {
