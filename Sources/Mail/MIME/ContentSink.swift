@@ -104,7 +104,11 @@ struct ContentSink {
         if let kind = ContentKind(magic: self.head[...]) { findings.contents.append(kind) }
         if self.isoMark == Self.isoMark.bytes { findings.contents.append(.iso) }
         self.zip.finish(budget: &context.inflatableBytes)
-        if self.zip.hasRecords { findings.archive = self.zip.listing }
+        if self.zip.hasRecords {
+            // Behind something else a zip archive is one as well.
+            if !findings.contents.contains(.zip) { findings.contents.append(.zip) }
+            findings.archive = self.zip.listing
+        }
         if let tnef {
             findings.names += tnef.names
             findings.contents += tnef.contents

@@ -24,6 +24,12 @@ struct DecodedBytes {
         self.count &+= 1
     }
 
+    mutating func append(_ bytes: Slice<UnsafeRawBufferPointer>) {
+        let piece = UnsafeRawBufferPointer(rebasing: bytes.prefix(self.freeBytes))
+        UnsafeMutableRawBufferPointer(rebasing: self.room[self.count...]).copyMemory(from: piece)
+        self.count += piece.count
+    }
+
     /// Three octets, the first in bits 16 to 23.
     @inline(__always)
     mutating func append(_ bits: UInt32) {

@@ -293,7 +293,8 @@ struct EntityReader {
 
 extension MIMEPart {
     mutating func take(_ findings: ContentSink.Findings, limits: MIMELimits) {
-        for name in findings.names where !self.names.contains(name) && self.names.count < limits.names {
+        let new = findings.names.filter { !$0.isEmpty && !self.names.contains($0) }
+        for name in new where self.names.count < limits.names {
             self.names.append(name)
         }
         for kind in findings.contents where !self.contents.contains(kind) { self.contents.append(kind) }

@@ -45,7 +45,7 @@ struct QuotedPrintableDecoder {
         while index < input.count {
             if case .text = self.state {
                 let end = ByteSearch.first(of: UInt8(ascii: "="), in: input, from: index)
-                for place in index..<end { output.append(input[place]) }
+                output.append(input[index..<end])
                 guard end < input.count else { break }
                 self.state = .equals
                 index = end + 1

@@ -33,7 +33,7 @@ struct ZipScanner {
         var index = 0
         while index < input.count {
             if self.matched == 0 {
-                index = ByteSearch.first(of: 0x50, in: input, from: index)
+                index = ByteSearch.pair(0x50, 0x4B, in: input, from: index)
                 guard index < input.count else { break }
             }
             if let signature = self.match(input[index]) {
