@@ -78,7 +78,8 @@ let package = Package(
         .executableTarget(
             name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
 
-        tests("MailTests", ["Mail"]),
+        // Daemon: it has the inflater for archives in archives.
+        tests("MailTests", ["Mail", "Daemon"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
