@@ -62,53 +62,58 @@ struct PatternMatcher: Sendable {
         }
     }
 
-    /// nil if it could not be decided.
+    /// What could not be decided does not match, negated or not, and is a fault.
     ///
-    /// - Parameter attempt: gets what groups have captured, and why nothing was decided.
-    func matches(_ octets: UnsafeRawBufferPointer, _ attempt: inout PatternAttempt, groups: Int = 0) -> Bool? {
+    /// - Parameter groups: how many of what it captures are asked for.
+    func matches(_ attempt: inout PatternAttempt, line: Int, groups: Int = 0) -> Bool {
         switch self.engine {
         case .pcre(let pattern):
-            switch pattern.match(octets, in: attempt.workspace) {
+            switch pattern.match(attempt.octets, in: attempt.workspace) {
             case .matched: return !self.isNegated
             case .unmatched: return self.isNegated
             case .undecided(let reason):
-                attempt.reason = reason
-                return nil
+                attempt.faults.append(TableFault(line: line, message: reason))
+                return false
             }
         case .posix(let pattern):
             attempt.captures = groups > 0 ? Array(repeating: nil, count: groups + 1) : []
-            switch pattern.match(octets, captures: &attempt.captures) {
+            switch pattern.match(attempt.octets, captures: &attempt.captures) {
             case .matched: return !self.isNegated
             case .unmatched: return self.isNegated
-            case .undecided:
-                attempt.reason = "no memory"
-                return nil
+            case .undecided(let reason):
+                attempt.add(TableFault(line: line, message: reason))
+                return false
             }
         }
     }
 
     /// What a group has captured of the octets that matched last.
-    func capture(
-        _ number: Int, of octets: UnsafeRawBufferPointer, _ attempt: PatternAttempt
-    ) -> UnsafeRawBufferPointer? {
+    func capture(_ number: Int, _ attempt: PatternAttempt) -> UnsafeRawBufferPointer? {
         let range: Range<Int>?
         switch self.engine {
         case .pcre: range = attempt.workspace.capture(number)
         case .posix: range = number < attempt.captures.count ? attempt.captures[number] : nil
         }
-        return range.map { UnsafeRawBufferPointer(rebasing: octets[$0]) }
+        return range.map { UnsafeRawBufferPointer(rebasing: attempt.octets[$0]) }
     }
 }
 
 /// What is kept while a look-up goes through a table.
 struct PatternAttempt {
+    let octets: UnsafeRawBufferPointer
     let workspace: Workspace
     /// Of a pattern of the C library.
     var captures: [Range<Int>?] = []
-    /// Why the last pattern was undecided.
-    var reason = ""
+    var faults: [TableFault] = []
 
-    init(_ workspace: Workspace) {
+    init(_ octets: UnsafeRawBufferPointer, _ workspace: Workspace) {
+        self.octets = octets
         self.workspace = workspace
+    }
+
+    /// A key that is too long is so for every pattern: that is told once.
+    mutating func add(_ fault: TableFault) {
+        guard !self.faults.contains(where: { $0.message == fault.message }) else { return }
+        self.faults.append(fault)
     }
 }

@@ -12,8 +12,8 @@ extension PatternTable {
         /// The table, or what stands between `if` and `endif`.
         private struct Block {
             let line: Int
-            /// Where the condition goes; nil if it could not be read.
-            var condition: (matcher: PatternMatcher, step: Int)?
+            /// The step of the condition; nil if it could not be read.
+            var condition: Int?
             /// The entries in this block that no `if` inside it may skip, with their lines.
             var certain: [Patterns: Int] = [:]
             /// The first of them that matches everything.
@@ -23,6 +23,8 @@ extension PatternTable {
 
         private let kind: Kind
         private(set) var steps: [Step] = []
+        private(set) var matchers: [PatternMatcher] = []
+        private(set) var entries: [Entry] = []
         private(set) var warnings: [TableProblem] = []
         /// From the table to the innermost block.
         private var blocks = [Block(line: 0)]
@@ -56,9 +58,9 @@ extension PatternTable {
             case .condition(let text):
                 self.warnOfFlags(text, line: logical.line)
                 let matcher = try PatternMatcher(text, self.kind, capturing: false)
-                self.blocks[self.blocks.count - 1].condition = (matcher, self.steps.count)
+                self.blocks[self.blocks.count - 1].condition = self.steps.count
                 // Its end is put in with `endif`.
-                self.steps.append(.condition(matcher, line: logical.line, end: 0))
+                self.append(.condition(end: 0), text, matcher, line: logical.line)
             case .end: break
             }
         }
@@ -67,9 +69,7 @@ extension PatternTable {
             guard self.blocks.count > 1, let block = self.blocks.popLast() else {
                 throw PatternSyntaxError("an 'endif' without 'if'")
             }
-            if let (matcher, step) = block.condition {
-                self.steps[step] = .condition(matcher, line: block.line, end: self.steps.count)
-            }
+            if let step = block.condition { self.steps[step].action = .condition(end: self.steps.count) }
         }
 
         private mutating func addEntry(
@@ -90,10 +90,16 @@ extension PatternTable {
             self.warnOfFlags(patterns.first, line: line)
             if let second = patterns.second { self.warnOfFlags(second, line: line) }
             self.warnIfHidden(patterns, line: line)
+            self.append(.entry(self.entries.count), patterns.first, first, line: line)
+            self.entries.append(
+                Entry(rule: rule, result: result, line: line, second: second, expansion: expansion))
+        }
+
+        private mutating func append(_ action: Step.Action, _ text: PatternText, _ matcher: PatternMatcher, line: Int) {
             self.steps.append(
-                .entry(
-                    Entry(
-                        rule: rule, result: result, line: line, first: first, second: second, expansion: expansion)))
+                Step(
+                    line: line, prefix: PatternPrefix(text, self.kind), isNegated: text.isNegated, action: action))
+            self.matchers.append(matcher)
         }
     }
 }

@@ -19,20 +19,30 @@ package struct PatternTable: Sendable {
         /// As it is written: without what groups capture.
         package let result: String
         package let line: Int
-        let first: PatternMatcher
         let second: PatternMatcher?
         let expansion: PatternResult
     }
 
-    /// What a look-up does, in the order of the lines.
-    enum Step: Sendable {
-        case entry(Entry)
-        /// `if`, and the step behind its `endif`.
-        case condition(PatternMatcher, line: Int, end: Int)
+    /// What a look-up does, in the order of the lines. It holds no references, for most steps are over with a glance.
+    struct Step: Sendable {
+        enum Action: Sendable {
+            case entry(Int)
+            /// `if`, and the step behind its `endif`.
+            case condition(end: Int)
+        }
+
+        let line: Int
+        let prefix: PatternPrefix
+        let isNegated: Bool
+        var action: Action
     }
 
     package let kind: Kind
     private let steps: [Step]
+    /// The pattern of each step.
+    private let matchers: [PatternMatcher]
+    /// In the order of their lines, so that their results can be checked before they are used.
+    package let entries: [Entry]
     /// What is allowed and probably not meant.
     package let warnings: [TableProblem]
 
@@ -51,17 +61,9 @@ package struct PatternTable: Sendable {
         guard problems.isEmpty else { throw TableProblems(list: problems.sorted { $0.line < $1.line }) }
         self.kind = kind
         self.steps = builder.steps
+        self.matchers = builder.matchers
+        self.entries = builder.entries
         self.warnings = builder.warnings.sorted { $0.line < $1.line }
-    }
-
-    /// All entries in the order of their lines, so that their results can be checked before they are used.
-    package var entries: [Entry] {
-        self.steps.compactMap {
-            switch $0 {
-            case .entry(let entry): entry
-            case .condition: nil
-            }
-        }
     }
 
     /// What the first entry says whose pattern matches.
@@ -70,43 +72,42 @@ package struct PatternTable: Sendable {
     ///   and an `if` with it is not entered.
     package func lookup(_ octets: UnsafeRawBufferPointer, faults: inout [TableFault]) -> TableMatch? {
         Workspace.use { workspace in
-            var attempt = PatternAttempt(workspace)
+            let prefix = PatternPrefix.Key(octets)
+            var attempt = PatternAttempt(octets, workspace)
+            defer { faults += attempt.faults }
             var place = 0
             while place < self.steps.count {
-                switch self.steps[place] {
-                case .entry(let entry):
-                    if let match = entry.match(octets, &attempt, &faults) { return match }
+                let step = self.steps[place]
+                switch step.action {
+                case .entry(let number):
+                    let isOpen = step.prefix.allows(prefix)
+                    if isOpen || step.isNegated,
+                        let match = self.match(number, isOpen ? self.matchers[place] : nil, step, &attempt)
+                    {
+                        return match
+                    }
                     place += 1
-                case .condition(let matcher, let line, let end):
-                    let isMatch = matcher.matches(octets, &attempt)
-                    if isMatch == nil { faults.append(TableFault(line: line, message: attempt.reason)) }
-                    place = isMatch == true ? place + 1 : end
+                case .condition(let end):
+                    let isMatch =
+                        step.prefix.allows(prefix)
+                        ? self.matchers[place].matches(&attempt, line: step.line) : step.isNegated
+                    place = isMatch ? place + 1 : end
                 }
             }
             return nil
         }
     }
-}
 
-extension PatternTable.Entry {
-    fileprivate func match(
-        _ octets: UnsafeRawBufferPointer, _ attempt: inout PatternAttempt, _ faults: inout [TableFault]
+    /// - Parameter first: nil if it is known to match, and to capture nothing.
+    private func match(
+        _ number: Int, _ first: PatternMatcher?, _ step: Step, _ attempt: inout PatternAttempt
     ) -> TableMatch? {
-        guard self.matches(octets, &attempt, &faults, self.first, groups: self.expansion.highestGroup) else {
-            return nil
-        }
-        let captured = attempt
-        if let second = self.second, !self.matches(octets, &attempt, &faults, second) { return nil }
-        let value = self.expansion.expanded { self.first.capture($0, of: octets, captured) }
-        return TableMatch(value: value, line: self.line, rule: self.rule)
-    }
-
-    private func matches(
-        _ octets: UnsafeRawBufferPointer, _ attempt: inout PatternAttempt, _ faults: inout [TableFault],
-        _ matcher: PatternMatcher, groups: Int = 0
-    ) -> Bool {
-        if let isMatch = matcher.matches(octets, &attempt, groups: groups) { return isMatch }
-        faults.append(TableFault(line: self.line, message: attempt.reason))
-        return false
+        let entry = self.entries[number]
+        let groups = entry.expansion.highestGroup
+        if let first, !first.matches(&attempt, line: step.line, groups: groups) { return nil }
+        let captures = groups > 0 ? (0...groups).map { first?.capture($0, attempt) } : []
+        if let second = entry.second, !second.matches(&attempt, line: step.line) { return nil }
+        let value = entry.expansion.expanded { captures[$0] }
+        return TableMatch(value: value, line: entry.line, rule: entry.rule)
     }
 }

@@ -122,6 +122,26 @@ struct POSIXPatternTests {
         #expect(try self.match("^$", .extended, []) != nil)
     }
 
+    /// Each of these would take minutes if the whole were matched.
+    @Test func `only the beginning of a long subject is matched, and what that does not tell is undecided`() throws {
+        let subject = Array("x\(String(repeating: "a", count: 100_000))b".utf8)
+        for (text, matches) in [("^xa", true), ("a$", nil), ("(a+)+$", nil), ("a*b", nil), ("q", nil)]
+            as [(String, Bool?)]
+        {
+            let pattern = try POSIXPattern(text, options: .extended)
+            var captures: [Range<Int>?] = []
+            let outcome = subject.withUnsafeBytes { pattern.match($0, captures: &captures) }
+            switch outcome {
+            case .matched: #expect(matches == true, "\(text)")
+            case .unmatched: Issue.record("\(text)")
+            case .undecided: #expect(matches == nil, "\(text)")
+            }
+        }
+        let captures = try self.match("^(x)a", .extended, subject)
+        #expect(captures == [0..<2, 0..<1])
+        #expect(try self.match("(a+)", .extended, subject) == nil)
+    }
+
     @Test(arguments: ["(a)\\1", "(a)[^\\]\\1", "([[:alpha:]])[]a]\\9"])
     func `references back are refused`(text: String) {
         #expect(throws: POSIXPattern.CompileError.backReference) { try POSIXPattern(text, options: .extended) }

@@ -163,6 +163,34 @@ struct PatternTableTests {
         #expect(faults == [1, 2, 3].map { TableFault(line: $0, message: "match limit exceeded") })
     }
 
+    /// What a pattern begins with decides before it is tried: these are where that could go wrong.
+    @Test(arguments: [
+        ("^abc", "ABCd", true), ("^abc", "ab", false), ("^abc", "", false), ("^abcdefghij", "abcdefghix", false),
+        ("^abcdefghij", "ABCDEFGHIJ", true), ("^ab?c", "ac", true), ("^ab*c", "ac", true), ("^ab{0}c", "ac", true),
+        ("^ab+c", "abbc", true), ("^ab|c", "c", true), ("^a(b|c)d", "acd", true), ("^a(b|c)d", "xacd", false),
+        ("^a[|]b|c", "c", true), ("^a[)]|c", "c", true), ("^a\\.b", "a.b", true), ("^a\\.b", "axb", false),
+        ("^a.b", "axb", true), ("^ü", "ü", true), ("^a\\|b", "a|b", true), ("^(a|b)c|d", "d", true), ("^", "x", true),
+    ])
+    func `a key that begins otherwise is passed by`(pattern: String, key: String, matches: Bool) throws {
+        for kind in [PatternTable.Kind.pcre, .regexp] {
+            #expect(try self.lookup(key, "/\(pattern)/ x", kind) == (matches ? "1: x" : nil))
+            #expect(try self.lookup(key, "!/\(pattern)/ x", kind) == (matches ? nil : "1: x"))
+            #expect(try self.lookup(key, "if /\(pattern)/\n/^/ x\nendif", kind) == (matches ? "2: x" : nil))
+            #expect(try self.lookup(key, "if !/\(pattern)/\n/^/ x\nendif", kind) == (matches ? nil : "2: x"))
+        }
+        #expect(try self.lookup(key, "!/\(pattern)/!/q/ x", .regexp) == (matches ? nil : "1: x"))
+        #expect(try self.lookup(key + "q", "!/\(pattern)q/!/q/ x\n/q/ y", .regexp) == "2: y")
+    }
+
+    @Test func `flags are minded by what a pattern begins with`() throws {
+        #expect(try self.lookup("Abc", "/^abc/i x") == nil)
+        #expect(try self.lookup("abc", "/^abc/i x") == "1: x")
+        #expect(try self.lookup("x\nabc", "/^abc/m x") == "1: x")
+        #expect(try self.lookup("abc", "/^a b # c/x x") == "1: x")
+        #expect(try self.lookup("a|b", "/^a|b$/x x", .regexp) == "1: x")
+        #expect(try self.lookup("xc", "/^a\\Q(\\E|c/ x") == "1: x")
+    }
+
     @Test func `the rule is told as it is written`() throws {
         let table = try PatternTable(text: "! /a b/xi  value\n", kind: .pcre)
         #expect(self.match([0x63], table).match == TableMatch(value: "value", line: 1, rule: "! /a b/xi"))

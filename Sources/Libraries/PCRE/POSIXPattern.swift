@@ -2,8 +2,8 @@ internal import Glibc
 
 /// A compiled pattern of the C library (`regcomp`), for octets.
 ///
-/// What it takes to match grows with the subject's length, at worst with its square; patterns for which that would not
-/// be true are refused.
+/// What it takes to match grows with the square of the subject's length, so only the beginning of a long one is looked
+/// at; patterns for which it would grow faster are refused.
 // Sendable: regexec is safe on one expression from many threads (regex(3), "MT-Safe").
 package final class POSIXPattern: @unchecked Sendable {
     package struct Options: OptionSet, Hashable, Sendable {
@@ -31,6 +31,9 @@ package final class POSIXPattern: @unchecked Sendable {
 
     /// Parts that the library may make of a pattern by copying: a few megabytes.
     private static let largestSize = 20_000
+
+    /// Of a subject, in octets: up to half a second. A hundred thousand take a minute and more.
+    private static let longestSubject = 8192
 
     private let expression: UnsafeMutablePointer<regex_t>
     package let captureCount: Int
@@ -61,8 +64,8 @@ package final class POSIXPattern: @unchecked Sendable {
     package enum Outcome: Hashable, Sendable {
         case matched
         case unmatched
-        /// There was no memory.
-        case undecided
+        /// There was no memory, or the beginning of a long subject does not tell.
+        case undecided(reason: String)
     }
 
     /// - Parameter captures: gets where the groups stand in the subject, the whole at 0, as many as there is room for;
@@ -70,20 +73,29 @@ package final class POSIXPattern: @unchecked Sendable {
     package func match(_ octets: UnsafeRawBufferPointer, captures: inout [Range<Int>?]) -> Outcome {
         var places = [regmatch_t](repeating: regmatch_t(), count: max(1, captures.count))
         // With REG_STARTEND the subject need not end with a NUL, and may hold some.
-        places[0] = regmatch_t(rm_so: 0, rm_eo: regoff_t(clamping: octets.count))
+        let count = min(octets.count, Self.longestSubject)
+        let isCut = count < octets.count
+        places[0] = regmatch_t(rm_so: 0, rm_eo: regoff_t(count))
         var nothing: CChar = 0
         let code = withUnsafeBytes(of: &nothing) { empty in
             let start = octets.baseAddress ?? empty.baseAddress
             return start.map {
                 regexec(
-                    self.expression, $0.assumingMemoryBound(to: CChar.self), captures.count, &places, REG_STARTEND)
+                    self.expression, $0.assumingMemoryBound(to: CChar.self), captures.count, &places,
+                    isCut ? REG_STARTEND | REG_NOTEOL : REG_STARTEND)
             }
         }
-        guard code == 0 else { return code == _REG_NOMATCH.rawValue ? .unmatched : .undecided }
+        if code == _REG_NOMATCH.rawValue { return isCut ? Self.tooLong : .unmatched }
+        guard code == 0 else { return .undecided(reason: "no memory") }
         for index in captures.indices {
             let place = places[index]
             captures[index] = place.rm_so < 0 ? nil : Int(place.rm_so)..<Int(place.rm_eo)
         }
-        return .matched
+        // A group that reaches the cut might hold more.
+        return isCut && captures.contains { $0?.upperBound == count } ? Self.tooLong : .matched
+    }
+
+    private static var tooLong: Outcome {
+        .undecided(reason: "longer than \(Self.longestSubject) octets: only its beginning was matched")
     }
 }
