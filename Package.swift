@@ -64,7 +64,7 @@ let package = Package(
         target("Rules", ["Mail", "PCRE"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
-        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", nioCore, nioPosix]),
+        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", "Resolver", nioCore, nioPosix]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",

@@ -26,6 +26,7 @@ package struct Configuration: Options, OptionValue {
     package var replyCodes = RestrictionOptions()
     package var replyReference = true
     package var content = ContentOptions()
+    package var attachments = AttachmentOptions()
     package var screener = ScreenerOptions()
     package var proxy = ProxyOptions()
     package var limits = SessionLimits()
@@ -84,6 +85,7 @@ package struct Configuration: Options, OptionValue {
             "Whether a refusal by rules ends with a reference such as `[ref 4K7Q2M]`, which its line in the log has too."
         ),
         .init("content", \.content, "Rules for what is in a message."),
+        .init("attachments", \.attachments, "Which attachments are refused."),
         .init("screener", \.screener, "Who is talked to at all."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
         .init("limits", \.limits, "What one client may do."),

@@ -19,12 +19,29 @@ struct ContentLoader {
         let header = self.tables(options.headerChecks, "header_checks", .header)
         var limits = ContentRules.Limits()
         limits.bodyBytes = options.bodyChecksSizeLimit.bytes
+        let decode: @Sendable ([UInt8]) -> [UInt8]? = { DecodedField.decode($0) }
+        let checks = ContentRules(
+            header: header,
+            mimeHeader: options.mimeHeaderChecks.map { self.tables($0, "mime_header_checks", .mimeHeader) },
+            nestedHeader: options.nestedHeaderChecks.map { self.tables($0, "nested_header_checks", .nestedHeader) },
+            body: self.tables(options.bodyChecks, "body_checks", .body), limits: limits,
+            decode: options.decoded ? decode : nil)
         return ContentPolicy(
-            checks: ContentRules(
-                header: header,
-                mimeHeader: options.mimeHeaderChecks.map { self.tables($0, "mime_header_checks", .mimeHeader) },
-                nestedHeader: options.nestedHeaderChecks.map { self.tables($0, "nested_header_checks", .nestedHeader) },
-                body: self.tables(options.bodyChecks, "body_checks", .body), limits: limits))
+            checks: checks, attachments: self.attachments(), limits: self.configuration.attachments.limits,
+            makeInflater: ArchiveInflater.make, file: self.file)
+    }
+
+    private func attachments() -> AttachmentRules {
+        var tables: [String: RuleTable] = [:]
+        for rule in self.configuration.attachments.rules {
+            guard let name = rule.settings.table else { continue }
+            do throws(OptionProblem) { tables[name] = try self.tables.ruleTable(name) } catch {
+                self.tables.add(
+                    FileError(
+                        file: self.file, line: rule.place.line, column: rule.place.column, message: error.message))
+            }
+        }
+        return AttachmentRules(self.configuration.attachments, tables: tables)
     }
 
     private func tables(_ names: [String], _ key: String, _ contentClass: ContentClass) -> [RuleTable] {

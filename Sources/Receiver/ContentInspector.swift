@@ -1,16 +1,30 @@
-import Mail
+package import Mail
 package import Rules
 import Synchronization
 
 /// What the rules for content are, of one generation.
 package struct ContentPolicy: Sendable {
     package let checks: ContentRules
+    package let attachments: AttachmentRules
+    /// How far messages are taken apart for their attachments.
+    package let limits: MIMELimits
+    /// Unpacks archives; nil leaves compressed ones in archives closed.
+    package let makeInflater: InflaterMaker?
+    /// The file in which the rules for attachments stand, for reasons.
+    package let file: String?
 
-    package init(checks: ContentRules = ContentRules()) {
+    package init(
+        checks: ContentRules = ContentRules(), attachments: AttachmentRules = AttachmentRules(AttachmentOptions()),
+        limits: MIMELimits = MIMELimits(), makeInflater: InflaterMaker? = nil, file: String? = nil
+    ) {
         self.checks = checks
+        self.attachments = attachments
+        self.limits = limits
+        self.makeInflater = makeInflater
+        self.file = file
     }
 
-    package var isEmpty: Bool { self.checks.isEmpty }
+    package var isEmpty: Bool { self.checks.isEmpty && self.attachments.isEmpty }
 }
 
 /// What came of looking at a message.
@@ -26,28 +40,48 @@ package struct ContentVerdict: Sendable {
 ///
 /// Patterns may take time, so this is called on other threads than event loops'; never on two at once.
 package final class ContentInspector: Sendable {
-    private let state: Mutex<ContentChecks>
+    private struct State {
+        var checks: ContentChecks
+        /// Nil if nobody asks about attachments.
+        var examiner: MIMEExaminer?
+    }
+
+    private let policy: ContentPolicy
+    private let state: Mutex<State>
 
     package init(_ policy: ContentPolicy) {
-        self.state = Mutex(ContentChecks(policy.checks))
+        self.policy = policy
+        // Made where it is locked away: it is used by one thread at a time, though not always by the same.
+        self.state = Mutex(
+            State(
+                checks: ContentChecks(policy.checks),
+                examiner: policy.attachments.isEmpty
+                    ? nil : MIMEExaminer(limits: policy.limits, makeInflater: policy.makeInflater)))
     }
 
     /// - Returns: what is to be stored of the content so far, beyond what was returned before.
     package func feed(_ bytes: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
-        self.state.withLock { checks in bytes.withUnsafeBytes { checks.feed($0, into: &output) } }
+        self.state.withLock { state in
+            bytes.withUnsafeBytes { piece in
+                state.checks.feed(piece, into: &output)
+                state.examiner?.feed(piece)
+            }
+        }
         return output
     }
 
     /// - Returns: the end of what is to be stored, and what is to be done with the message.
     package func finish() -> (rest: [UInt8], verdict: ContentVerdict) {
         var output: [UInt8] = []
-        let outcome = self.state.withLock { checks in
-            checks.finish(into: &output)
-            return checks.outcome
+        let (outcome, structure) = self.state.withLock { state in
+            state.checks.finish(into: &output)
+            return (state.checks.outcome, state.examiner?.finish())
         }
-        return (output, ContentVerdict(outcome))
+        var verdict = ContentVerdict(outcome)
+        if let structure { verdict.add(structure, self.policy) }
+        return (output, verdict)
     }
 }
 
@@ -73,6 +107,26 @@ extension ContentVerdict {
     }
 }
 
+extension ContentVerdict {
+    /// What the rules for attachments say; a refusal that was there before stays.
+    fileprivate mutating func add(_ structure: MIMEStructure, _ policy: ContentPolicy) {
+        var faults: [TableFault] = []
+        let verdict = policy.attachments.verdict(on: structure, faults: &faults)
+        self.notes += verdict.warnings.map { RuleNote(.warn, $0.description, Reason($0, policy.file)) }
+        self.notes += faults.map {
+            RuleNote(.fault, "line \($0.line): \($0.message)", Reason(stage: "attachments", restriction: "table"))
+        }
+        guard let finding = verdict.finding else { return }
+        let reason = Reason(finding, policy.file)
+        if let reply = verdict.reply {
+            self.refusal = self.refusal ?? Refused(reply, reason)
+        } else if self.effects.holds == nil {
+            self.effects.holds = reason
+            self.notes.append(RuleNote(.effect, "HOLD \(finding.description)", reason))
+        }
+    }
+}
+
 extension ContentOutcome {
     /// The rule that said so; a refusal for nesting has none.
     fileprivate func reason(of action: ContentAction.Name) -> Reason {
@@ -94,6 +148,19 @@ extension ContentMatch {
 }
 
 extension Reason {
+    fileprivate init(_ finding: AttachmentFinding, _ file: String?) {
+        switch finding.source {
+        case .rule(let number, let place):
+            self.init(stage: "attachments", restriction: "rule \(number)")
+            (self.file, self.line) = (file, place.line)
+        case .table(let number, _, let name, let path, let line):
+            self.init(stage: "attachments", restriction: "rule \(number)")
+            (self.table, self.file, self.line) = (name, path, line)
+        case .defects: self.init(stage: "attachments", restriction: "defects")
+        }
+        self.key = finding.description
+    }
+
     fileprivate init(_ match: ContentMatch) {
         self.init(stage: "\(match.contentClass.rawValue)_checks", restriction: match.table)
         self.table = match.table

@@ -56,7 +56,9 @@ package struct ArchiveOptions: Options, OptionValue {
     ]
 
     package func validate() throws(OptionProblem) {
-        guard self.entries <= 100_000 else { throw OptionProblem("more than 100000 entries would take too much memory") }
+        guard self.entries <= 100_000 else {
+            throw OptionProblem("more than 100000 entries would take too much memory")
+        }
         guard self.depth <= 10 else { throw OptionProblem("a depth of more than 10 would take too much memory") }
     }
 }

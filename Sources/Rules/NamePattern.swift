@@ -63,7 +63,8 @@ package struct FileName: Sendable {
     package init(_ name: String) {
         let visible = name.unicodeScalars.filter { !Self.isInvisible($0) }
         let whole = Self.trimmed(Array(String(String.UnicodeScalarView(visible)).lowercased().unicodeScalars)[...])
-        let file = Self.trimmed(whole[(whole.lastIndex { $0 == "/" || $0 == "\\" }.map { $0 + 1 } ?? whole.startIndex)...])
+        let file = Self.trimmed(
+            whole[(whole.lastIndex { $0 == "/" || $0 == "\\" }.map { $0 + 1 } ?? whole.startIndex)...])
         // `a.exe::$DATA` and `a.exe:b` are written to a.exe.
         let plain = Self.trimmed(file.prefix { $0 != ":" })
         var forms: [[Unicode.Scalar]] = []

@@ -73,6 +73,8 @@ struct BinHexDecoder {
     private mutating func put(_ byte: UInt8, _ output: inout DecodedBytes) {
         guard self.header.isEmpty || self.header.count < self.headerBytes else { return output.append(byte) }
         self.header.append(byte)
-        if self.header.count == self.headerBytes { self.name = Array(self.header.dropFirst().prefix(Int(self.header[0]))) }
+        if self.header.count == self.headerBytes {
+            self.name = Array(self.header.dropFirst().prefix(Int(self.header[0])))
+        }
     }
 }

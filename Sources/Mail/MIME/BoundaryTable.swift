@@ -58,7 +58,9 @@ struct BoundaryTable {
         let text = line.dropFirst(2)
         var trimmed = text
         while let last = trimmed.last, last <= ASCII.space { trimmed.removeLast() }
-        for (candidate, isEnd) in [(text, false), (trimmed, false), (text.dropLast(2), true), (trimmed.dropLast(2), true)] {
+        for (candidate, isEnd) in [
+            (text, false), (trimmed, false), (text.dropLast(2), true), (trimmed.dropLast(2), true),
+        ] {
             if isEnd, !trimmed.suffix(2).elementsEqual(Self.dashes) { break }
             if let match = self.exact(Array(candidate), isEnd: isEnd, hasEnded: hasEnded) { return match }
         }

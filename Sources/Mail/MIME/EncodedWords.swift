@@ -5,7 +5,8 @@ enum EncodedWords {
         guard let pieces = Self.pieces(of: bytes) else { return [] }
         var results: [String] = [""]
         for piece in pieces {
-            let texts = piece.charset.map { Charset.texts(piece.bytes[...], charset: $0) } ?? [Charset.text(piece.bytes[...])]
+            let texts =
+                piece.charset.map { Charset.texts(piece.bytes[...], charset: $0) } ?? [Charset.text(piece.bytes[...])]
             // Only UTF-16 without a mark has two; of many such words, those that agree are read as one.
             results = results.enumerated().flatMap { index, result in
                 results.count == 1 ? texts.map { result + $0 } : [result + texts[min(index, texts.count - 1)]]

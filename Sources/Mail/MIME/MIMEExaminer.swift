@@ -38,7 +38,9 @@ package struct MIMEExaminer {
 
 extension MIMEStructure {
     /// Examines content that is there as a whole.
-    package init(of content: some Collection<UInt8>, limits: MIMELimits = MIMELimits(), makeInflater: InflaterMaker? = nil) {
+    package init(
+        of content: some Collection<UInt8>, limits: MIMELimits = MIMELimits(), makeInflater: InflaterMaker? = nil
+    ) {
         var examiner = MIMEExaminer(limits: limits, makeInflater: makeInflater)
         Array(content).withUnsafeBytes { examiner.feed($0) }
         self = examiner.finish()

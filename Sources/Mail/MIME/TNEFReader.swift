@@ -54,7 +54,8 @@ struct TNEFReader {
         if count == 9 {
             let identifier = Self.number(self.buffer[1...])
             let length = Int(Self.number(self.buffer[5...]))
-            self.state = (1...2).contains(self.buffer[0]) ? .data(identifier: identifier, remaining: length + 2) : .broken
+            self.state =
+                (1...2).contains(self.buffer[0]) ? .data(identifier: identifier, remaining: length + 2) : .broken
         } else {
             self.state = .header
         }

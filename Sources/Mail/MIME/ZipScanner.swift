@@ -118,7 +118,8 @@ struct ZipScanner {
         guard self.streams.count < Self.activeEntries else { return }
         guard
             let stream = EntryStream(
-                entry: place, name: self.listing.entries[place].name, method: record.method, containers: self.containers,
+                entry: place, name: self.listing.entries[place].name, method: record.method,
+                containers: self.containers,
                 limits: self.limits, makeInflater: self.makeInflater)
         else { return }
         self.streams.append(stream)
