@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import Queue
 import Receiver
+import Rules
 
 /// Answers one request: writes documents and octets, and says how it ended.
 protocol ControlOutput: Sendable {
@@ -28,6 +29,8 @@ struct ControlCommands: Sendable {
     let clock: WallClock
     let started: Timestamp
     let events: EventSink
+    /// Answers what an explanation asks for, as a session of the generation would get it.
+    let answer: @Sendable (Generation, Lookup) async -> LookupAnswer
 
     /// Messages looked at between two answers.
     private static let pageSize = 500
@@ -38,6 +41,8 @@ struct ControlCommands: Sendable {
             try await output.write(try await self.status())
             return ControlEnd(status: 0)
         case .reload: return try await self.reload(output)
+        case .rollback: return try await self.rollback(output)
+        case .explain: return try await self.explain(request.explain, output)
         case .list: return try await self.list(request.filter ?? QueueFilter(), output)
         case .show: return try await self.show(request.ids ?? [], output)
         case .content: return try await self.content(request.ids ?? [], output)
@@ -197,6 +202,25 @@ struct ControlCommands: Sendable {
         let report = await self.generations.reload()
         try await output.write(report)
         return ControlEnd(status: report.errors.isEmpty ? 0 : 1)
+    }
+
+    private func rollback(_ output: any ControlOutput) async throws -> ControlEnd {
+        let report = await self.generations.rollBack()
+        try await output.write(report)
+        return ControlEnd(status: report.errors.isEmpty ? 0 : 1)
+    }
+
+    private func explain(_ request: ExplainRequest?, _ output: any ControlOutput) async throws -> ControlEnd {
+        guard let request else { return ControlEnd(status: 2, message: "nothing to explain") }
+        let session: HypotheticalSession
+        do throws(OptionProblem) { session = try request.session() } catch {
+            return ControlEnd(status: 2, message: error.message)
+        }
+        let generation = self.generations.current
+        let answer = self.answer
+        let explanation = await Explainer(generation).explain(session) { await answer(generation, $0) }
+        try await output.write(explanation)
+        return ControlEnd(status: 0)
     }
 
     private func operate(_ request: ControlRequest) async throws -> ControlEnd {

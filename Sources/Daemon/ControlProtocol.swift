@@ -4,7 +4,7 @@ import Mail
 /// What a command asks the daemon, over the control socket: one JSON object and a line end.
 package struct ControlRequest: Codable, Sendable {
     package enum Command: String, Codable, Sendable {
-        case status, reload, list, show, content, operate, flush, shape, backup
+        case status, reload, rollback, explain, list, show, content, operate, flush, shape, backup
     }
 
     package var command: Command
@@ -14,6 +14,7 @@ package struct ControlRequest: Codable, Sendable {
     package var operation: String?
     package var destination: String?
     package var path: String?
+    package var explain: ExplainRequest?
 
     package init(_ command: Command) {
         self.command = command

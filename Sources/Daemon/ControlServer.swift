@@ -14,8 +14,8 @@ struct ControlServer: Sendable {
     private let logger: Logger
     private let path: String
 
-    /// A request is a line of JSON; more than this is none.
-    private static let requestBytes = 1 << 20
+    /// A request is a line of JSON; more than this is none. One may hold a message that is to be explained.
+    private static let requestBytes = 64 << 20
 
     /// Begins to listen. A socket that nobody listens at any more is replaced.
     ///
@@ -90,8 +90,9 @@ struct ControlServer: Sendable {
     ) async throws -> [UInt8]? {
         var bytes: [UInt8] = []
         while let piece = try await input.next() {
+            let start = bytes.count
             bytes += piece.readableBytesView
-            if let end = bytes.firstIndex(of: ASCII.lineFeed) { return Array(bytes[..<end]) }
+            if let end = bytes[start...].firstIndex(of: ASCII.lineFeed) { return Array(bytes[..<end]) }
             if bytes.count > Self.requestBytes { return nil }
         }
         return nil

@@ -19,9 +19,11 @@ package struct Generation: Sendable {
     /// What sorts recipients into lanes; if it changes, the queue's lanes have to be named anew.
     package let laneFingerprint: [String]
 
-    /// Reads the file and all it names.
+    /// Reads the file and all it names, and runs the administrator's cases.
     package init(file: String, number: Int) throws(FileErrors) {
         try self.init(configuration: try Configuration(file: file), file: file, number: number)
+        let failures = self.failedCases()
+        guard failures.isEmpty else { throw FileErrors(failures) }
     }
 
     package init(configuration: Configuration, file: String, number: Int) throws(FileErrors) {

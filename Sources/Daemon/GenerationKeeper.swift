@@ -7,6 +7,8 @@ package final class GenerationKeeper: Sendable {
     private let shared: Mutex<Generation>
     /// The number given last. Locked while files are read: of two reloads at once, the later one has the last word.
     private let lastNumber: Mutex<Int>
+    /// What was in force before, the latest last.
+    private let former: Mutex<[Generation]> = Mutex([])
     private let apply: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
 
     package init(file: String, first: Generation) {
@@ -30,12 +32,33 @@ package final class GenerationKeeper: Sendable {
         }
     }
 
+    /// Each holds all its tables.
+    private static let formerLimit = 2
+
+    /// Puts the generation in force that was so before, without reading anything. The files stay as they are, so the
+    /// next reload reads them.
+    package func rollBack() async -> ReloadReport {
+        self.lastNumber.withLock { _ in
+            guard let former = self.former.withLock({ $0.popLast() }) else {
+                return ReloadReport(
+                    generation: self.current.number, errors: ["there is no former generation"], warnings: [])
+            }
+            self.shared.withLock { $0 = former }
+            self.apply.withLock { $0 }(former)
+            return ReloadReport(generation: former.number, errors: [], warnings: [])
+        }
+    }
+
     private func reload(number: Int) -> ReloadReport {
         do {
             let new = try Generation(file: self.file, number: number)
             let old = self.shared.withLock { current in
                 defer { current = new }
                 return current
+            }
+            self.former.withLock { former in
+                former.append(old)
+                if former.count > Self.formerLimit { former.removeFirst() }
             }
             self.apply.withLock { $0 }(new)
             let warnings = new.warnings.map(\.description) + new.needsRestart(after: old)

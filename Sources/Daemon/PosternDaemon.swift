@@ -117,11 +117,11 @@ package struct PosternDaemon {
             events: parts.events, clock: self.clock)
         let clients = ClientLimits()
         let policies = PolicyClient(group: parts.group)
-        let server = SMTPServer(
-            context: ReceiverContext(
-                hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
-                clients: clients, names: parts.names, policies: policies,
-                generation: { keeper.current.receiver }), group: parts.group)
+        let loop = parts.group.next()
+        let context = ReceiverContext(
+            hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
+            clients: clients, names: parts.names, policies: policies, generation: { keeper.current.receiver })
+        let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
             generation: self.generation, clients: clients, names: parts.names, loop: parts.group.next(),
@@ -138,7 +138,8 @@ package struct PosternDaemon {
         }
         let commands = ControlCommands(
             queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, generations: keeper,
-            clock: self.clock, started: self.clock.now(), events: parts.events)
+            clock: self.clock, started: self.clock.now(), events: parts.events,
+            answer: { await context.answer($1, of: $0.receiver, on: loop) })
         try Self.makeFolder(of: configuration.control)
         let control = try await ControlServer(
             path: configuration.control, commands: commands, group: parts.group, logger: logger)

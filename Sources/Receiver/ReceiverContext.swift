@@ -1,4 +1,5 @@
 package import Mail
+package import NIOCore
 package import Queue
 package import Resolver
 package import Rules
@@ -34,6 +35,15 @@ package struct ReceiverGeneration: Sendable {
     func performer(_ shared: ReceiverContext) -> LookupPerformer {
         LookupPerformer(
             names: shared.names, policies: shared.policies, services: self.services, addresses: shared.addresses)
+    }
+}
+
+extension ReceiverContext {
+    /// Answers a look-up as a session of a generation would get it.
+    package func answer(
+        _ lookup: Lookup, of generation: ReceiverGeneration, on loop: any EventLoop
+    ) async -> LookupAnswer {
+        await generation.performer(self).answer(lookup, on: loop)
     }
 }
 

@@ -13,6 +13,10 @@ package struct TableProblem: Error, Hashable, Sendable {
 
 package struct TableProblems: Error, Hashable, Sendable {
     package let list: [TableProblem]
+
+    package init(list: [TableProblem]) {
+        self.list = list
+    }
 }
 
 /// A table in Postfix's text format, as `hash:`, `texthash:` and `lmdb:` tables are made from: a key, blanks, a value.

@@ -60,6 +60,15 @@ package final class ScreenerPolicy: Sendable {
         return .tested
     }
 
+    /// What the access list makes of a client, for explaining: a client that is permitted is not tested.
+    package func verdict(on address: IPAddress) -> Access {
+        switch self.access(address) {
+        case .exempt: .permit
+        case .rejected, .refused: .reject
+        case .tested: .dunno
+        }
+    }
+
     /// The tests that a client with this record has to pass.
     func due(_ record: PassRecord?, at now: Timestamp) -> [ScreeningTest] {
         guard let record else { return self.tests }

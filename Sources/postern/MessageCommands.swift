@@ -5,7 +5,7 @@ import Mail
 
 struct MessageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "message", abstract: "Look at messages in files.", subcommands: [Inspect.self])
+        commandName: "message", abstract: "Look at messages in files.", subcommands: [Inspect.self, CheckContent.self])
 
     /// What mail clients might show of a message.
     struct Inspect: ParsableCommand {
@@ -49,6 +49,12 @@ struct MessageFile {
             if count == 0 { return examiner.finish() }
             buffer.withUnsafeBytes { examiner.feed(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
+    }
+
+    /// All of it, for rules that are asked of the whole.
+    func bytes() throws -> [UInt8] {
+        guard let data = FileManager.default.contents(atPath: self.path) else { throw self.failure }
+        return Array(data)
     }
 
     private var failure: CommandFailure { CommandFailure(2, "\(self.path): \(String(cString: strerror(errno)))") }

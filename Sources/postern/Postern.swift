@@ -8,7 +8,8 @@ struct Postern: AsyncParsableCommand {
         commandName: "postern",
         abstract: "An edge filtering relay and backup MX.",
         subcommands: [
-            Run.self, Check.self, Reload.self, Status.self, QueueCommand.self, MessageCommand.self, DNS.self,
+            Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
+            MessageCommand.self, DNS.self,
             TableCommand.self, Reference.self,
         ])
 

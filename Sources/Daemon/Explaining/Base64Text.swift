@@ -1,0 +1,8 @@
+import Foundation
+
+/// Octets in a JSON document.
+package enum Base64Text {
+    package static func encode(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
+
+    package static func decode(_ text: String) -> [UInt8]? { Data(base64Encoded: text).map { Array($0) } }
+}
