@@ -7,7 +7,7 @@ import Mail
 /// needs, such as where a stream is cut, follows from the input.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
-    case line, session, data, bdat, header, checks, reply, client, proxy, policy
+    case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
@@ -17,7 +17,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var maximumBytes: Int {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .table, .cidr, .record,
-            .dns:
+            .dns, .mime, .zip:
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log: 2048
@@ -43,6 +43,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .client: try checkClientSession(bytes, arrivals)
         case .proxy: try checkProxyHeader(bytes, arrivals)
         case .policy: try checkPolicyAnswers(bytes, arrivals)
+        case .mime: try checkMIME(bytes, arrivals)
+        case .zip: try checkZip(bytes, arrivals)
         case .command: try checkCommand(bytes)
         case .address: try checkAddress(bytes)
         case .xtext: try checkXText(bytes)
@@ -65,7 +67,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Whether the input comes in pieces, so that arrivals mean anything.
     package var isStream: Bool {
         switch self {
-        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy: true
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .route, .configuration, .record,
             .dns,
             .control, .log, .dnsbl, .pass:
