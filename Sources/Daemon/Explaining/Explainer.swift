@@ -83,9 +83,15 @@ private struct ExplanationRun {
         self.facts.instance = "explain"
     }
 
-    mutating func finish() throws(Needs) -> Explanation { self.explanation(try self.refusal()) }
+    mutating func finish() throws(Needs) -> Explanation {
+        let refusal = try self.refusal()
+        return self.explanation(refusal)
+    }
 
-    mutating func finishContent() -> Explanation { self.explanation(self.examine()) }
+    mutating func finishContent() -> Explanation {
+        let refusal = self.examine()
+        return self.explanation(refusal)
+    }
 
     private func explanation(_ refusal: Refused?) -> Explanation {
         var explanation = Explanation(
