@@ -115,9 +115,11 @@ package enum ContentAction: Hashable, Sendable {
 
     // MARK: - Replies
 
-    /// 550, or 451 where the text begins with an enhanced code that says so.
+    /// 550, or 451 where the text begins with an enhanced code that says so. The lines of a captured field become one.
     private static func reply(_ argument: String) -> Reply {
         guard !argument.isEmpty else { return Reply(550, .init(7, 1), "message content rejected") }
+        let argument = String(
+            decoding: argument.utf8.map { $0 == ASCII.lineFeed ? ASCII.space : $0 }, as: UTF8.self)
         guard let status = self.status(argument) else { return Reply(550, .init(7, 1), argument) }
         return Reply(status.isPermanent ? 550 : 451, status.detail, status.text)
     }
