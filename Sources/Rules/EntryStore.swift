@@ -20,9 +20,13 @@ struct EntryStore: Sendable {
     /// them are.
     private var slots = [UInt32](repeating: 0, count: 16)
 
-    /// - Parameter octets: about how many there will be.
-    init(octets: Int = 0) {
+    /// - Parameters:
+    ///   - octets: about how many there will be.
+    ///   - entries: the same.
+    init(octets: Int = 0, entries: Int = 0) {
         self.octets.reserveCapacity(octets)
+        self.places.reserveCapacity(entries)
+        while self.slots.count < entries * 2 { self.slots += self.slots }
     }
 
     var count: Int { self.places.count }
@@ -86,10 +90,7 @@ struct EntryStore: Sendable {
 
     private func has(_ key: UnsafeBufferPointer<UInt8>, _ number: Int) -> Bool {
         let range = self.keyRange(number)
-        guard range.count == key.count else { return false }
-        return self.octets.withUnsafeBufferPointer { octets in
-            key.indices.allSatisfy { octets[range.lowerBound + $0] == key[$0] }
-        }
+        return range.count == key.count && self.octets.withUnsafeBufferPointer { $0[range].elementsEqual(key) }
     }
 
     private mutating func grow() {

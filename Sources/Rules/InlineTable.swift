@@ -4,6 +4,15 @@ import Mail
 ///
 /// Postfix puts in `$name` before it reads these; what is read here is what comes of that, so a `$` stands alone.
 enum InlineTable {
+    /// A name may be written in several lines, of which nothing may be left in a value.
+    static func oneLine(_ name: String) throws(InlineTableError) -> String {
+        let bytes = name.utf8.map { $0 == ASCII.lineFeed || $0 == ASCII.carriageReturn ? ASCII.space : $0 }
+        guard !bytes.contains(where: { ASCII.isControl($0) && $0 != ASCII.tab }) else {
+            throw InlineTableError("a control character")
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// The values of `inline:{ key = value, {key = value with blanks}, "key with blanks" = value }`, in their order.
     static func pairs(_ text: String) throws(InlineTableError) -> [(key: String, value: String)] {
         var pairs: [(key: String, value: String)] = []
@@ -22,7 +31,7 @@ enum InlineTable {
             guard item.hasPrefix("{") else {
                 throw InlineTableError("'\(item)' has no braces around it; write {{rule}, {rule}, …}")
             }
-            rules.append(String(try Self.inside(item).map { $0.isNewline ? " " : $0 }))
+            rules.append(try Self.inside(item))
         }
         return rules
     }
@@ -65,9 +74,9 @@ enum InlineTable {
         if scanner.skip("\"") {
             key = try Self.quoted(&scanner, in: text)
         } else {
-            key = Array(scanner.read { !Self.isBlank($0) && $0 != UInt8(ascii: "=") })
+            key = Array(scanner.read { !ASCII.isBlank($0) && $0 != UInt8(ascii: "=") })
         }
-        _ = scanner.read(while: Self.isBlank)
+        _ = scanner.read(while: ASCII.isBlank)
         guard !key.isEmpty else { throw InlineTableError("'\(text)' has no key") }
         guard scanner.skip("=") else { throw InlineTableError("'\(text)' has no '=' behind its key") }
         return (String(decoding: key, as: UTF8.self), Self.trimmed(scanner.rest))
@@ -96,16 +105,12 @@ enum InlineTable {
     }
 
     private static func trimmed(_ bytes: ArraySlice<UInt8>) -> String {
-        var bytes = bytes.drop(while: Self.isBlank)
-        while let last = bytes.last, Self.isBlank(last) { bytes.removeLast() }
+        var bytes = bytes.drop(while: ASCII.isBlank)
+        while let last = bytes.last, ASCII.isBlank(last) { bytes.removeLast() }
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool {
-        ASCII.isBlank(byte) || byte == ASCII.lineFeed || byte == ASCII.carriageReturn
-    }
-
-    private static func isSeparator(_ byte: UInt8) -> Bool { Self.isBlank(byte) || byte == UInt8(ascii: ",") }
+    private static func isSeparator(_ byte: UInt8) -> Bool { ASCII.isBlank(byte) || byte == UInt8(ascii: ",") }
 }
 
 /// What is wrong in a table that stands in a configuration.

@@ -34,7 +34,7 @@ extension RuleTable {
     /// Each rule counts as a line in problems and warnings.
     package init?(inConfiguration name: String) throws(InlineTableError) {
         guard let colon = name.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
-        let text = String(name[name.index(after: colon)...])
+        let text = try InlineTable.oneLine(String(name[name.index(after: colon)...]))
         let content: Content
         switch name[..<colon] {
         case "inline": content = .text(try TextTable(inline: text))

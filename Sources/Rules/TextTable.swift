@@ -48,12 +48,13 @@ package struct TextTable: Sendable {
     package init(_ text: String) throws(TableProblems) {
         var text = text
         var problems: [TableProblem] = []
-        self.store = EntryStore(octets: text.utf8.count)
+        self.store = EntryStore()
         guard text.utf8.count <= EntryStore.largestBytes else {
             throw TableProblems(list: [TableProblem(line: 1, message: "the table is larger than 1 GB")])
         }
         let damaged = text.withUTF8 { bytes in
-            forEachLogicalLine(of: bytes) { line, bytes, continuations in
+            self.store = EntryStore(octets: bytes.count, entries: bytes.count { $0 == ASCII.lineFeed })
+            return forEachLogicalLine(of: bytes) { line, bytes, continuations in
                 if let problem = self.add(bytes, line: line) { problems.append(problem) }
                 self.warnings += continuations.filter { Self.looksLikeEntry($0, bytes) }
                     .map { TableProblem.gluedLine($0.line, to: line) }

@@ -59,6 +59,13 @@ struct InlineTableTests {
         #expect(self.problem("static:{ foo xx }x") == "text behind '}' in '{ foo xx }x'")
     }
 
+    @Test func `a name may have several lines, and values have one`() throws {
+        #expect(try self.lookup("a", "inline:{\n  {a =\r\n b\n c}\n}") == "b  c")
+        #expect(try self.lookup("b", "pcre:{\n{/a/ 1},\n{/b/\n 2}\n}") == "2")
+        #expect(try self.lookup("b", "static:x\ny") == "x y")
+        #expect(self.problem("static:x\0y") == "a control character")
+    }
+
     /// dict_inline_cidr.ref, dict_inline_pcre.ref, dict_inline_regexp.ref
     @Test func `rules stand in braces of their own`() throws {
         #expect(try self.lookup("1.2.3.4", "cidr:{{1.2.3.4 got 1.2.3.4}}") == "got 1.2.3.4")

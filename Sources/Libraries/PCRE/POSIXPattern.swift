@@ -29,8 +29,9 @@ package final class POSIXPattern: @unchecked Sendable {
         case tooLarge
     }
 
-    /// Parts that the library may make of a pattern by copying: a few megabytes.
-    private static let largestSize = 20_000
+    /// Parts that the library may make of a pattern by copying, besides two for each octet. A state of the match may
+    /// hold all of them, and each octet of a subject may need a state of its own: some tens of megabytes.
+    private static let mostCopies = 2000
 
     /// Of a subject, in octets: up to half a second. A hundred thousand take a minute and more.
     private static let longestSubject = 8192
@@ -41,7 +42,7 @@ package final class POSIXPattern: @unchecked Sendable {
     package init(_ text: String, options: Options) throws(CompileError) {
         let survey = POSIXPatternSurvey(text, isExtended: options.contains(.extended))
         guard !survey.hasBackReference else { throw .backReference }
-        guard survey.size <= Self.largestSize else { throw .tooLarge }
+        guard survey.size <= Self.mostCopies + 2 * text.utf8.count else { throw .tooLarge }
         let expression = UnsafeMutablePointer<regex_t>.allocate(capacity: 1)
         expression.initialize(to: regex_t())
         let code = regcomp(expression, text, options.rawValue)
