@@ -45,6 +45,16 @@ let fuzzers: [Target] =
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
     ]
 
+/// The program that measures tables: Tests/bench/README.md.
+let benches: [Target] =
+    Context.environment["POSTERN_BENCH"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "tablebench", dependencies: ["Rules", "CLibraries"], path: "Tests/bench/Tables",
+            swiftSettings: settings)
+    ]
+
 let package = Package(
     name: "postern",
     products: [.executable(name: "postern", targets: ["postern"])],
@@ -113,5 +123,5 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             ["SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Daemon"]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
-    ] + fuzzers
+    ] + fuzzers + benches
 )
