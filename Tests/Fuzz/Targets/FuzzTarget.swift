@@ -11,7 +11,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl
     // Files and messages.
-    case table, cidr, route, configuration, record, pass, dns, control, log
+    case table, cidr, pattern, inline, route, configuration, record, pass, dns, control, log
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
@@ -20,8 +20,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
             .dns, .mime, .zip:
             4096
         // The parser of YAML recurses.
-        case .command, .configuration, .control, .log: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass: 512
+        case .command, .configuration, .control, .log, .pattern: 2048
+        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline: 512
         }
     }
 
@@ -54,6 +54,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .dnsbl: try checkDNSBLSite(bytes)
         case .table: try checkTable(bytes)
         case .cidr: try checkCIDRTable(bytes)
+        case .pattern: try checkPatternTable(bytes)
+        case .inline: try checkInlineTable(bytes)
         case .route: try checkRoute(bytes)
         case .configuration: try checkConfiguration(bytes)
         case .record: try checkRecord(bytes)
@@ -71,6 +73,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .route, .configuration, .record,
             .dns,
             .control, .log, .dnsbl, .pass:
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy: true
+        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .pattern, .inline, .route,
+            .configuration, .record, .dns, .control, .log, .dnsbl, .pass:
             false
         }
     }
