@@ -96,6 +96,12 @@ final class ClientHandler: ChannelInboundHandler {
         self.flush()
     }
 
+    /// Asks about recipients, without content. Only when the session said that it is ready.
+    func ask(_ delivery: ClientSession.Delivery) {
+        self.handle(.deliver(delivery))
+        self.flush()
+    }
+
     func quit() {
         self.handle(.quit)
         self.flush()

@@ -1,4 +1,3 @@
-import Glibc
 package import Mail
 package import NIOCore
 package import NIOPosix
@@ -232,28 +231,10 @@ extension Forwarder: ClientHandlerDelegate {
         let handler = ClientHandler(
             server: server, connection: connection, session: session, timeouts: options.timeouts, loop: self.loop,
             delegate: self)
-        let bound = NIOLoopBound(handler, eventLoop: self.loop)
-        ClientBootstrap(group: self.loop)
-            .connectTimeout(.microseconds(options.timeouts.connect.microseconds))
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
-            }
-            .connect(host: server.address.description, port: server.port)
-            .whenFailure { error in
-                let reply = Reply(451, .init(4, 1), "connect to \(server): \(Self.description(of: error))")
-                self.openings[connection]?.failure = .temporary(reply)
-                self.tryNextServer(connection)
-            }
-    }
-
-    private static func description(of error: any Error) -> String {
-        switch error {
-        case let error as IOError: String(cString: strerror(error.errnoCode))
-        case let error as NIOConnectionError:
-            error.connectionErrors.first.map { Self.description(of: $0.error) } ?? "no address"
-        case ChannelError.connectTimeout: "Connection timed out"
-        default: "\(error)"
+        handler.connect(on: self.loop, within: options.timeouts.connect).whenFailure { error in
+            let reply = Reply(451, .init(4, 1), "connect to \(server): \(ClientHandler.description(of: error))")
+            self.openings[connection]?.failure = .temporary(reply)
+            self.tryNextServer(connection)
         }
     }
 

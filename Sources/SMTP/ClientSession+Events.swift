@@ -11,16 +11,26 @@ extension ClientSession {
         /// Who brought it, for XFORWARD and XCLIENT; nil for what we made.
         package let client: ClientIdentity?
         package let id: QueueID
+        package let extent: Extent
 
         package init(
-            envelope: Envelope, contentBytes: Int, needsSMTPUTF8: Bool, client: ClientIdentity?, id: QueueID
+            envelope: Envelope, contentBytes: Int, needsSMTPUTF8: Bool, client: ClientIdentity?, id: QueueID,
+            extent: Extent = .message
         ) {
             self.envelope = envelope
             self.contentBytes = contentBytes
             self.needsSMTPUTF8 = needsSMTPUTF8
             self.client = client
             self.id = id
+            self.extent = extent
         }
+    }
+
+    /// How far a transaction goes.
+    package enum Extent: Hashable, Sendable {
+        case message
+        /// Up to the answers to RCPT, then RSET: it is only asked who would be taken.
+        case recipients
     }
 
     /// What became of a delivery.
@@ -30,6 +40,8 @@ extension ClientSession {
         /// The server takes care of the notices that were asked for (RFC 3461 §5.2.2).
         package var passedNoticeRequests: Bool
         package var standing: Standing
+        /// The replies are that to MAIL, which was refused; of a transaction that goes only so far as the recipients.
+        package var refusedSender = false
 
         package init(replies: [Reply], passedNoticeRequests: Bool, standing: Standing) {
             self.replies = replies

@@ -203,7 +203,7 @@ extension ClientSession {
         }
         steps.append(.mail)
         steps += delivery.envelope.recipients.indices.map { .recipient($0) }
-        if !self.usesChunking { steps.append(.data) }
+        if !self.usesChunking, delivery.extent == .message { steps.append(.data) }
         return self.proceed(Transaction(delivery, steps: steps))
     }
 
@@ -287,7 +287,9 @@ extension ClientSession {
             self.state = .content(transaction)
             return [.expect(.dataTransfer), .sendContent(.data)]
         }
-        guard mayDeliver else { return self.giveUp(transaction, because: transaction.sender ?? Self.nonsense(nil)) }
+        guard mayDeliver, transaction.delivery.extent == .message else {
+            return self.giveUp(transaction, because: transaction.sender ?? Self.nonsense(nil))
+        }
         self.state = .content(transaction)
         let command = "BDAT \(transaction.delivery.contentBytes) LAST\r\n"
         return [.expect(.dataTransfer), .send(Array(command.utf8)), .sendContent(.bdat)]
@@ -314,15 +316,18 @@ extension ClientSession {
         return [.finished(outcome), .expect(.reset), .send(Array("RSET\r\n".utf8))]
     }
 
-    /// What each recipient gets: its own refusal, else that of MAIL, else what came of the content.
+    /// What each recipient gets: the refusal of MAIL, else its own, else what came of the content if there is one.
     private func outcome(of transaction: Transaction, content: Reply) -> Outcome {
         let sender = transaction.sender.flatMap { $0.outcome == .accepted ? nil : Self.understandable($0) }
+        let isProbe = transaction.delivery.extent == .recipients
         let replies = transaction.recipients.map { reply in
             if let sender { return sender }
-            guard let reply, reply.outcome != .accepted else { return content }
+            guard let reply, isProbe || reply.outcome != .accepted else { return content }
             return reply
         }
-        return Outcome(replies: replies, passedNoticeRequests: self.extensions.dsn, standing: .decided)
+        var outcome = Outcome(replies: replies, passedNoticeRequests: self.extensions.dsn, standing: .decided)
+        outcome.refusedSender = isProbe && sender != nil
+        return outcome
     }
 }
 

@@ -50,15 +50,17 @@ struct ReplyParserTests {
 struct ClientSessionTests {
     private let hello = Reply(250, nil, "primary.example", "PIPELINING", "SIZE 1000", "8BITMIME", "DSN", "SMTPUTF8")
 
-    private func delivery(_ recipients: [String] = ["a@example.com"], bytes: Int = 100, utf8: Bool = false) throws
-        -> ClientSession.Delivery
-    {
+    private func delivery(
+        _ recipients: [String] = ["a@example.com"], bytes: Int = 100, utf8: Bool = false,
+        extent: ClientSession.Extent = .message
+    ) throws -> ClientSession.Delivery {
         var envelope = Envelope(reversePath: .mailbox(try #require(Mailbox("s@example.org"))))
         envelope.recipients = try recipients.map { Recipient(try #require(Mailbox($0))) }
         let client = ClientIdentity(
             address: .v4(0xC000_0201), port: 2525, hostname: nil, helo: "client.example", proto: "ESMTP")
         return ClientSession.Delivery(
-            envelope: envelope, contentBytes: bytes, needsSMTPUTF8: utf8, client: client, id: QueueID(value: 1))
+            envelope: envelope, contentBytes: bytes, needsSMTPUTF8: utf8, client: client, id: QueueID(value: 1),
+            extent: extent)
     }
 
     private func sent(_ actions: [ClientSession.Action]) -> String {
@@ -103,6 +105,30 @@ struct ClientSessionTests {
         #expect(self.sent(session.handle(.deliver(try self.delivery()))) == "MAIL FROM:<s@example.org>\r\n")
         let end = session.handle(.reply(Reply(552, .init(3, 4), "too large")))
         #expect(self.outcome(end)?.replies == [Reply(552, .init(3, 4), "too large")])
+        #expect(end.last == .ready)
+    }
+
+    @Test func `a transaction that ends at the recipients sends no content and keeps their replies`() throws {
+        for hello in [self.hello, Reply(250, nil, "primary.example", "CHUNKING"), Reply(250, nil, "primary.example")] {
+            var session = self.ready(hello)
+            let commands = self.sent(session.handle(.deliver(try self.delivery(extent: .recipients))))
+            #expect(!commands.contains("DATA"))
+            _ = session.handle(.reply(Reply(250, .init(1, 0), "sender fine")))
+            let end = session.handle(.reply(Reply(250, .init(1, 5), "recipient fine")))
+            #expect(self.outcome(end)?.replies == [Reply(250, .init(1, 5), "recipient fine")])
+            #expect(self.outcome(end)?.refusedSender == false)
+            #expect(self.sent(end) == "RSET\r\n")
+            #expect(session.handle(.reply(Reply(250, nil, "Ok"))).last == .ready)
+        }
+    }
+
+    @Test func `a transaction that ends at the recipients tells a refused sender from a refused recipient`() throws {
+        var session = self.ready()
+        _ = session.handle(.deliver(try self.delivery(extent: .recipients)))
+        _ = session.handle(.reply(Reply(550, .init(7, 1), "not from you")))
+        let end = session.handle(.reply(Reply(503, .init(5, 1), "no MAIL")))
+        #expect(self.outcome(end)?.replies == [Reply(550, .init(7, 1), "not from you")])
+        #expect(self.outcome(end)?.refusedSender == true)
         #expect(end.last == .ready)
     }
 
