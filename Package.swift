@@ -75,6 +75,7 @@ let package = Package(
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Queue", "Resolver", nioCore, nioPosix]),
+        target("Recipients", ["Mail", "Rules", "LMDB", "Polling", nioCore]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
@@ -97,6 +98,8 @@ let package = Package(
             "ForwarderTests",
             ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
         tests("PCRETests", ["PCRE"]),
+        tests(
+            "RecipientsTests", ["Recipients", "Mail", "Rules", "LMDB", "Harness", nioCore, nioPosix, nioEmbedded]),
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",
