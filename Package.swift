@@ -63,19 +63,20 @@ let package = Package(
         // Who may import whom: Sources/README.md.
         .systemLibrary(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
-            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libunbound-dev", "zlib1g-dev"])]),
+            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libpq-dev", "libunbound-dev", "zlib1g-dev"])]),
         target("Inflate", path: "Sources/Libraries/Inflate", ["CLibraries"]),
         target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
         target("PCRE", path: "Sources/Libraries/PCRE", ["CLibraries"]),
         target("Polling", path: "Sources/Libraries/Polling", ["CLibraries", nioCore]),
         target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", "Polling", nioCore]),
+        target("PostgreSQL", path: "Sources/Libraries/PostgreSQL", ["CLibraries", "Polling"]),
         target("Mail", []),
         target("SMTP", ["Mail"]),
         target("Rules", ["Mail", "PCRE"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Queue", "Resolver", nioCore, nioPosix]),
-        target("Recipients", ["Mail", "Rules", "LMDB", "Polling", nioCore]),
+        target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
@@ -99,7 +100,7 @@ let package = Package(
             ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
         tests("PCRETests", ["PCRE"]),
         tests(
-            "RecipientsTests", ["Recipients", "Mail", "Rules", "LMDB", "Harness", nioCore, nioPosix, nioEmbedded]),
+            "RecipientsTests", ["Recipients", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",
@@ -114,7 +115,12 @@ let package = Package(
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
         tests("HarnessTests", ["Harness"]),
-        tests("PeerTests", ["Harness", "postern", "Receiver", "Rules", "Mail", nioPosix]),
+        tests(
+            "PeerTests",
+            [
+                "Harness", "postern", "Receiver", "Forwarder", "Recipients", "PostgreSQL", "Rules", "Mail", "ZoneFiles",
+                nioCore, nioPosix,
+            ]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern"]),
         // Names from zone files, for the tests of every target that asks a NameService.
@@ -124,7 +130,10 @@ let package = Package(
         // What must hold of every parser; its own target because both the tests and libFuzzer run it.
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
-            ["SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Daemon"]),
+            [
+                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "PostgreSQL", "Forwarder",
+                "Resolver", "Daemon",
+            ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches
 )

@@ -28,6 +28,7 @@ packages() {
     dns) echo nsd unbound ldnsutils ;;
     swaks) echo swaks libnet-ssleay-perl ;;
     postgrey) echo postgrey ;;
+    postgresql) echo postgresql-15 postgresql-client-15 ;;
     esac
 }
 
@@ -96,7 +97,7 @@ work=$(mktemp -d "$peers/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 touch "$work/begin"
-for group in postfix exim opensmtpd dns swaks postgrey; do
+for group in postfix exim opensmtpd dns swaks postgrey postgresql; do
     # Old lists name versions that the archive no longer has.
     fetch "$group" || { update_lists && fetch "$group"; } || die "cannot fetch $(packages "$group")"
 done

@@ -59,8 +59,10 @@ struct PrivateRoot: Sendable {
 
     /// A program of the package, in this view.
     ///
-    /// - Parameter path: where it would be installed.
-    func program(_ path: String, _ arguments: [String]) throws -> Program {
+    /// - Parameters:
+    ///   - path: where it would be installed.
+    ///   - account: who runs it; root if it is nil.
+    func program(_ path: String, _ arguments: [String], as account: Account? = nil) throws -> Program {
         _ = try self.package.find(path)
         var script = ["set -eu"]
         for (top, layers) in [("/usr", []), ("/etc", [self.folder.path("etc")])] {
@@ -70,7 +72,8 @@ struct PrivateRoot: Sendable {
             script.append("mount -t overlay -o \(Self.quoted("lowerdir=\(stack)")) postern-test \(top)")
         }
         script += self.replaced.map { "mount --bind \(Self.quoted(self.folder.path + $0)) \($0)" }
-        script.append("exec \"$0\" \"$@\"")
+        let identity = account.map { "setpriv --reuid \($0.id) --regid \($0.id) --clear-groups " } ?? ""
+        script.append("exec \(identity)\"$0\" \"$@\"")
         var program = Program(
             "/usr/bin/unshare",
             ["--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script.joined(separator: "\n"), path]

@@ -9,18 +9,18 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip
     // Lines and values.
-    case command, address, xtext, ip, timestamp, options, dnsbl
+    case command, address, xtext, ip, timestamp, options, dnsbl, inline
     // Files and messages.
-    case table, cidr, pattern, inline, route, configuration, record, pass, dns, control, log
+    case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
         switch self {
-        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .table, .cidr, .record,
-            .dns, .mime, .zip:
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .table,
+            .cidr, .record, .dns, .verify:
             4096
         // The parser of YAML recurses.
-        case .command, .configuration, .control, .log, .pattern: 2048
+        case .command, .configuration, .control, .log, .pattern, .pgsql: 2048
         case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline: 512
         }
     }
@@ -60,6 +60,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .configuration: try checkConfiguration(bytes)
         case .record: try checkRecord(bytes)
         case .pass: try checkPassRecord(bytes)
+        case .pgsql: try checkPgsqlFile(bytes)
+        case .verify: try checkVerifyRecord(bytes)
         case .dns: try checkDNSMessage(bytes)
         case .control: try checkControl(bytes)
         case .log: try checkLog(bytes)
@@ -70,12 +72,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var isStream: Bool {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
-        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .route, .configuration, .record,
-            .dns,
-            .control, .log, .dnsbl, .pass:
-        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy: true
-        case .command, .address, .xtext, .ip, .timestamp, .options, .table, .cidr, .pattern, .inline, .route,
-            .configuration, .record, .dns, .control, .log, .dnsbl, .pass:
+        case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
+            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify:
             false
         }
     }

@@ -1,0 +1,118 @@
+import Forwarder
+import Harness
+import Mail
+import NIOCore
+import NIOPosix
+import Recipients
+import Synchronization
+import Testing
+import ZoneFiles
+
+/// Verification of recipients at a real Postfix that goes away and comes back.
+@Suite(.serialized) struct CalloutTests {
+    /// A time that a test moves.
+    private final class Clock: Sendable {
+        private let time = Mutex(Timestamp(seconds: 1_800_000_000))
+
+        var wall: WallClock { WallClock { self.time.withLock { $0 } } }
+
+        func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
+    }
+
+    /// What the daemon puts together: a directory over a verifier over a callout.
+    private final class Fixture: Sendable {
+        let clock = Clock()
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let folder: TemporaryFolder
+        let cache: VerifyCache
+        let verifier: Verifier
+        let directory: RecipientDirectory
+
+        init(_ address: Harness.Endpoint, _ setting: UnknownWhileDown = .defer) throws {
+            var options = RecipientVerificationOptions()
+            var domain = DomainVerificationOptions()
+            domain.unknownWhileDown = setting
+            options.domains.values["example.test"] = domain
+            options.wait = .seconds(60)
+            self.folder = try TemporaryFolder()
+            self.cache = try VerifyCache(folder: self.folder.path, policy: options.policy, clock: self.clock.wall) {
+                _ in
+            }
+            let callout = Callout(
+                loop: self.loop, names: try ZoneService("$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\n"),
+                hostname: "mx2.example.test", listeners: [], interfaces: [],
+                settings: CalloutSettings(sender: options.sender.reversePath(hostname: "mx2.example.test")))
+            let hop = try NextHop(text: "[\(address.host)]:\(address.port)")
+            self.verifier = Verifier(
+                .recipient, cache: self.cache, options: options, clock: self.clock.wall,
+                probe: { callout.probe($0, over: .nextHops([hop])) }, report: { _ in })
+            var sources = RecipientSources()
+            sources.verifier = self.verifier
+            sources.verification = options
+            self.directory = RecipientDirectory(sources, hostname: "mx2.example.test")
+        }
+
+        deinit { self.cache.close() }
+
+        func answer(_ name: String) async throws -> RecipientAnswer {
+            let mailbox = try #require(Mailbox("\(name)@example.test"))
+            return await self.directory.answer(mailbox, on: self.loop).answer
+        }
+    }
+
+    @Test func `recipients are told while Postfix is there, and those that were known also while it is not`()
+        async throws
+    {
+        let primary = try PostfixPrimary(recipients: .only(["a@example.test", "b@example.test"]))
+        let fixture = try Fixture(primary.address, .acceptAndHold)
+        #expect(try await fixture.answer("a") == .known)
+        guard case .unknown(let reply) = try await fixture.answer("nobody") else {
+            Issue.record("nobody is not unknown")
+            return
+        }
+        #expect(reply.oneLine.hasPrefix("450 4.1.1"))
+        try await onOwnThread { try primary.stop() }
+        #expect(try await fixture.answer("b") == .acceptAndHold)
+        for _ in 0..<3 {
+            fixture.clock.advance(.seconds(8 * 86_400))
+            #expect(try await fixture.answer("a") == .known)
+        }
+        try await onOwnThread { try primary.start() }
+        fixture.clock.advance(.seconds(600))
+        #expect(try await fixture.answer("b") == .known)
+        #expect(primary.maildir.count == 0)
+    }
+
+    @Test func `a Postfix that does not like us says nothing of its recipients`() async throws {
+        for (settings, isRefusal) in [
+            (["smtpd_sender_restrictions": "check_sender_access static:reject"], true),
+            (["smtpd_client_restrictions": "reject", "smtpd_delay_reject": "no"], true),
+            (["smtpd_recipient_restrictions": "check_client_access static:reject"], true), ([:], false),
+        ] {
+            let primary = try await onOwnThread {
+                try PostfixPrimary(recipients: .only(["a@example.test"]), settings: settings)
+            }
+            let fixture = try Fixture(primary.address)
+            let answer = try await fixture.answer("a")
+            guard isRefusal else {
+                #expect(answer == .known)
+                continue
+            }
+            guard case .undecided(let reply) = answer else {
+                Issue.record("\(settings): \(answer)")
+                continue
+            }
+            #expect(reply.code == 450)
+        }
+    }
+
+    @Test func `a Postfix that takes everybody is found out`() async throws {
+        let primary = try PostfixPrimary(recipients: .all)
+        let fixture = try Fixture(primary.address)
+        #expect(try await fixture.answer("whoever") == .known)
+        let verifier = fixture.verifier
+        try await onOwnThread {
+            try eventually("the second question") { verifier.acceptAllDomains == ["example.test"] }
+        }
+    }
+}
