@@ -81,14 +81,15 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Forwarder", "Resolver", "Polling", "Inflate",
-                "CLibraries",
+                "SMTP", "Mail", "Rules", "Queue", "Screener", "Recipients", "Receiver", "Forwarder", "Resolver",
+                "Polling", "Inflate", "PostgreSQL", "CLibraries",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
-            name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Resolver", arguments], swiftSettings: settings),
+            name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Recipients", "Resolver", arguments],
+            swiftSettings: settings),
 
         // Daemon: it has the inflater for archives in archives.
         tests("MailTests", ["Mail", "Daemon"]),
@@ -122,7 +123,7 @@ let package = Package(
                 nioCore, nioPosix,
             ]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
-        tests("CommandTests", ["Harness", "postern"]),
+        tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),

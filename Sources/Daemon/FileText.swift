@@ -75,3 +75,10 @@ extension CIDRTable {
         self = try FileText.table(file) { (text) throws(TableProblems) in try CIDRTable(text: text) }
     }
 }
+
+extension PgsqlFile {
+    /// Reads a file of pgsql_table(5).
+    package init(file: String) throws(FileErrors) {
+        self = try FileText.table(file) { (text) throws(TableProblems) in try PgsqlFile(text) }
+    }
+}

@@ -48,6 +48,7 @@ package final class VerifyCache: Sendable {
         var isClosed = false
     }
 
+    static let table = "verified"
     private static let bytesPerEntry = 256
 
     /// Opens the cache in a folder that exists. What cannot be read is set aside, and complained of; without a usable
@@ -203,7 +204,7 @@ package final class VerifyCache: Sendable {
         }
         do throws(LMDBError) {
             let settings = CacheStore.Settings(
-                folder: self.folder, table: "verified", entries: self.settings.entries,
+                folder: self.folder, table: Self.table, entries: self.settings.entries,
                 bytesPerEntry: Self.bytesPerEntry)
             let store = try CacheStore.open(settings, complain: self.complain)
             self.shared.withLock { ($0.store, $0.isDamaged) = (store, false) }
