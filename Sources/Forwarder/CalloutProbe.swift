@@ -79,8 +79,8 @@ final class CalloutProbe: ClientHandlerDelegate {
     }
 
     private func failed(_ result: ProbeResult) {
-        // A server that refuses us says more than one that is not there.
-        if self.failure?.verdict != .blocked { self.failure = result }
+        // A server that was asked says more than one that is not there.
+        if self.failure.map({ $0.verdict == .unreachable }) ?? true { self.failure = result }
         self.tryNextServer()
     }
 
@@ -108,8 +108,9 @@ final class CalloutProbe: ClientHandlerDelegate {
         case .decided: self.finish(ProbeResult(recipientReply: reply, remote: remote))
         // It lacks SMTPUTF8.
         case .unsuitable: self.finish(ProbeResult(.blocked, reply, remote: remote))
+        // A server that answers and then breaks off over a recipient is there; one that says 421 goes.
         case .brokenEarly, .broken:
-            self.failed(ProbeResult(.unreachable, reply, remote: remote))
+            self.failed(ProbeResult(reply.code == 421 ? .unreachable : .temporary, reply, remote: remote))
         }
     }
 

@@ -7,9 +7,9 @@ package struct ProbeResult: Hashable, Sendable {
         case unknown
         /// The server refuses us, our sender or our way of asking, which says nothing of the address.
         case blocked
-        /// The server was asked and does not say now.
+        /// The server was asked and does not say now, or broke off instead.
         case temporary
-        /// No server was asked, or it broke off.
+        /// No server could be asked.
         case unreachable
     }
 

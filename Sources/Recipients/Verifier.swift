@@ -88,7 +88,9 @@ package final class Verifier: Sendable {
             if isDue, self.trouble(of: mailbox, at: now) == nil { _ = self.ask(key, mailbox, on: loop) }
             return loop.makeSucceededFuture(Answer(verdict: .refused, reason: failure.reason))
         case .undecided(let failure):
-            let answer = isDue ? self.answer(key, mailbox, on: loop, now) : self.underWay(key, on: loop)
+            // Whether servers that could not be reached are back is a matter of the domain, not of the address.
+            let asks = isDue || failure.verdict == .unreachable
+            let answer = asks ? self.answer(key, mailbox, on: loop, now) : self.underWay(key, on: loop)
             return answer ?? loop.makeSucceededFuture(failure.answer)
         case .unheard:
             // Also if a probe was begun that is not under way here: nobody waits for that one any more.

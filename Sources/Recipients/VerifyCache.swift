@@ -35,6 +35,8 @@ package final class VerifyCache: Sendable {
     private let shared: Mutex<Shared>
     /// Held while changes are written: two at once could end in the wrong order.
     private let writing = Mutex<Void>(())
+    /// Held while the disk is cleaned up: two at once would take away too much.
+    private let cleaning = Mutex<Void>(())
 
     private struct Shared {
         /// Nil while it cannot be opened.
@@ -179,18 +181,22 @@ package final class VerifyCache: Sendable {
     /// Forgets what has expired, and if there are too many then those that expire first. For the thread and tests.
     package func cleanUp() {
         guard let store = self.shared.withLock({ $0.store }) else { return }
+        self.cleaning.withLock { _ in
+            do throws(LMDBError) { try self.cleanUp(store) } catch { self.failed(error) }
+        }
+    }
+
+    private func cleanUp(_ store: CacheStore) throws(LMDBError) {
         let (now, policy) = (self.clock.now(), self.policy)
-        do throws(LMDBError) {
-            try store.sweep(while: { self.isOpen }) { _, value in
-                guard let record = VerifyRecord(record: value) else { return true }
-                return policy.expiry(of: record) < now
-            }
-            if self.isOpen { store.proven() }
-            guard try store.count() > self.settings.entries else { return }
-            try store.trim(to: self.settings.entries - self.settings.entries / 10, while: { self.isOpen }) { value in
-                VerifyRecord(record: value).map { policy.expiry(of: $0).microseconds } ?? .min
-            }
-        } catch { self.failed(error) }
+        try store.sweep(while: { self.isOpen }) { _, value in
+            guard let record = VerifyRecord(record: value) else { return true }
+            return policy.expiry(of: record) < now
+        }
+        if self.isOpen { store.proven() }
+        guard try store.count() > self.settings.entries else { return }
+        try store.trim(to: self.settings.entries - self.settings.entries / 10, while: { self.isOpen }) { value in
+            VerifyRecord(record: value).map { policy.expiry(of: $0).microseconds } ?? .min
+        }
     }
 
     private func openStore() {

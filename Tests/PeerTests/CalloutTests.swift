@@ -1,8 +1,10 @@
+import Daemon
 import Forwarder
 import Harness
 import Mail
 import NIOCore
 import NIOPosix
+import Queue
 import Recipients
 import Synchronization
 import Testing
@@ -19,14 +21,14 @@ import ZoneFiles
         func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
     }
 
-    /// What the daemon puts together: a directory over a verifier over a callout.
+    /// A directory over what the daemon puts together.
     private final class Fixture: Sendable {
         let clock = Clock()
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let folder: TemporaryFolder
-        let cache: VerifyCache
-        let verifier: Verifier
+        let verification: Verification
         let directory: RecipientDirectory
+        let warnings = Warnings()
 
         init(_ address: Harness.Endpoint, _ setting: UnknownWhileDown = .defer) throws {
             var options = RecipientVerificationOptions()
@@ -35,29 +37,37 @@ import ZoneFiles
             options.domains.values["example.test"] = domain
             options.wait = .seconds(60)
             self.folder = try TemporaryFolder()
-            self.cache = try VerifyCache(folder: self.folder.path, policy: options.policy, clock: self.clock.wall) {
-                _ in
-            }
-            let callout = Callout(
-                loop: self.loop, names: try ZoneService("$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\n"),
-                hostname: "mx2.example.test", listeners: [], interfaces: [],
-                settings: CalloutSettings(sender: options.sender.reversePath(hostname: "mx2.example.test")))
             let hop = try NextHop(text: "[\(address.host)]:\(address.port)")
-            self.verifier = Verifier(
-                .recipient, cache: self.cache, options: options, clock: self.clock.wall,
-                probe: { callout.probe($0, over: .nextHops([hop])) }, report: { _ in })
+            let generation = ForwarderGeneration(
+                options: ForwarderOptions(), lifetimes: QueueOptions(),
+                routes: RouteTable { lane in lane == "example.test" ? .nextHops([hop]) : .discard }, lanes: .byDomain)
+            let warnings = self.warnings
+            self.verification = try Verification(
+                options,
+                Verification.Context(
+                    state: self.folder.path, hostname: "mx2.example.test", listeners: [], interfaces: [],
+                    loop: self.loop, names: try ZoneService("$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\n"),
+                    clock: self.clock.wall, generation: { generation }, warn: { warnings.add($0) }))
             var sources = RecipientSources()
-            sources.verifier = self.verifier
+            sources.verifier = self.verification.recipients
             sources.verification = options
             self.directory = RecipientDirectory(sources, hostname: "mx2.example.test")
         }
-
-        deinit { self.cache.close() }
 
         func answer(_ name: String) async throws -> RecipientAnswer {
             let mailbox = try #require(Mailbox("\(name)@example.test"))
             return await self.directory.answer(mailbox, on: self.loop).answer
         }
+
+        func end() async { await self.verification.shutDown() }
+    }
+
+    private final class Warnings: Sendable {
+        private let list = Mutex<[String]>([])
+
+        func add(_ text: String) { self.list.withLock { $0.append(text) } }
+
+        var all: [String] { self.list.withLock { $0 } }
     }
 
     @Test func `recipients are told while Postfix is there, and those that were known also while it is not`()
@@ -81,6 +91,7 @@ import ZoneFiles
         fixture.clock.advance(.seconds(600))
         #expect(try await fixture.answer("b") == .known)
         #expect(primary.maildir.count == 0)
+        await fixture.end()
     }
 
     @Test func `a Postfix that does not like us says nothing of its recipients`() async throws {
@@ -94,6 +105,7 @@ import ZoneFiles
             }
             let fixture = try Fixture(primary.address)
             let answer = try await fixture.answer("a")
+            await fixture.end()
             guard isRefusal else {
                 #expect(answer == .known)
                 continue
@@ -110,9 +122,11 @@ import ZoneFiles
         let primary = try PostfixPrimary(recipients: .all)
         let fixture = try Fixture(primary.address)
         #expect(try await fixture.answer("whoever") == .known)
-        let verifier = fixture.verifier
         try await onOwnThread {
-            try eventually("the second question") { verifier.acceptAllDomains == ["example.test"] }
+            try eventually("the second question") { !fixture.verification.alarms.isEmpty }
         }
+        #expect(fixture.verification.alarms == ["the primary of example.test accepts every address"])
+        #expect(fixture.warnings.all.count == 1)
+        await fixture.end()
     }
 }

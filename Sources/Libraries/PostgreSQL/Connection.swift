@@ -22,7 +22,8 @@ final class Connection {
         // The library would print what servers have to say.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         try self.establish(deadline)
-        let milliseconds = max(statementTimeout.components.seconds * 1000, 1)
+        let (seconds, attoseconds) = statementTimeout.components
+        let milliseconds = max(seconds * 1000 + attoseconds / 1_000_000_000_000_000, 1)
         _ = try self.result(of: PQsendQuery(handle, "SET statement_timeout = \(milliseconds)"), deadline)
     }
 
