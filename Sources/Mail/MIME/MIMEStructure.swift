@@ -128,7 +128,7 @@ package struct MIMELimits: Hashable, Sendable {
     package var headerBytes = 131_072
     package var fields = 64
     /// Occurrences of a name or boundary in one header.
-    package var parameters = 256
+    package var parameters = 128
     package var names = 64
     package var nameBytes = 1000
     /// Of a boundary (RFC 2046 §5.1.1 has 70), and with it of a line that could be one.

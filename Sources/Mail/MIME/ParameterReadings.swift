@@ -23,12 +23,17 @@ enum ParameterKey: String, CaseIterable {
 struct ParameterScanner {
     /// A longer value is cut at its beginning, as a name's end tells what a file is.
     static let valueBytes = 4096
+    /// Of a value, once those before it have used up what a header may cost.
+    private static let leastValueBytes = 64
     /// The longest gap between a key and its `=`, unless it is blank.
     private static let gapBytes = 256
 
     private let field: [UInt8]
     private let small: [UInt8]
     private let limit: Int
+    /// Octets of values that may still be read. Values without an end lie in each other; read each to its end, they
+    /// would take time with the square of the header.
+    private var budget: Int
     private(set) var occurrences: [ParameterOccurrence] = []
     private(set) var isMalformed = false
     private(set) var hasTooMany = false
@@ -39,6 +44,7 @@ struct ParameterScanner {
         self.field = field
         self.small = field.map(ASCII.lowercased)
         self.limit = limit
+        self.budget = 4 * field.count + 4096
         self.scan()
     }
 
@@ -103,8 +109,9 @@ struct ParameterScanner {
 
     private mutating func values(from start: Int) -> [[UInt8]] {
         let region = self.field[start...].drop { $0 <= ASCII.space }
-        var reader = ValueReadings(region)
+        var reader = ValueReadings(region.prefix(max(self.budget, Self.leastValueBytes)))
         let values = reader.read()
+        self.budget -= values.map(\.count).max() ?? 0
         if reader.isMalformed { self.isMalformed = true }
         return values.map { value in
             guard value.count > Self.valueBytes else { return value }

@@ -74,8 +74,8 @@ struct QuotedPrintableDecoder {
             return true
         case .blank:
             if ASCII.isBlank(byte) { return true }
-            self.state = .text
-            if byte == ASCII.carriageReturn || byte == ASCII.lineFeed { return false }
+            self.state = byte == ASCII.carriageReturn ? .softBreak : .text
+            if byte == ASCII.carriageReturn || byte == ASCII.lineFeed { return true }
             return self.takeWrong([ASCII.space], &output, isDone: false)
         case .softBreak:
             self.state = .text

@@ -29,16 +29,16 @@ struct LimitTests {
     ])
     func `twice the size takes no more than twice the work`(name: String, line: String) {
         // Long enough for every limit to be reached.
-        let count = 400_000 / line.utf8.count
+        let count = 150_000 / line.utf8.count
         let once = Self.work(Self.repeated(line, count, after: Self.start))
         let twice = Self.work(Self.repeated(line, 2 * count, after: Self.start))
         #expect(twice <= once * 2 + once / 10, "\(name): \(once) and \(twice)")
-        #expect(once <= 400_000 * 64, "\(name): \(once)")
+        #expect(once <= 150_000 * 64, "\(name): \(once)")
     }
 
     @Test func `a header of one field takes no more work for being long`() {
         for text in ["name=", "name*0=", "(", "\"", "=?a?b?", ";name", "name(", "\\", "\r"] {
-            let content = Self.repeated(text, 100_000, after: "Content-Type: a/b; ")
+            let content = Self.repeated(text, 20_000, after: "Content-Type: a/b; ")
             let structure = MIMEStructure(of: content)
             #expect(structure.parts.count == 1)
             #expect(structure.parts[0].names.count <= MIMELimits().names)
