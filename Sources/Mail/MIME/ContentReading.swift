@@ -12,6 +12,8 @@ struct ContentReading {
     let part: Int
     private var decoder: Decoder
     private var sink: ContentSink
+    /// Readings that began on the way, where clients differ.
+    private var forks: [ContentReading] = []
 
     init(part: Int, _ decoder: Decoder, _ sink: ContentSink) {
         self.part = part
@@ -36,13 +38,9 @@ struct ContentReading {
         }
     }
 
-    /// - Returns: other readings that began on the way, which have read the rest of the input.
-    mutating func consume(_ input: UnsafeRawBufferPointer, _ context: inout ExaminationContext) -> [ContentReading] {
-        if case .identity = self.decoder {
-            self.sink.consume(input, &context)
-            return []
-        }
-        var forks: [ContentReading] = []
+    mutating func consume(_ input: UnsafeRawBufferPointer, _ context: inout ExaminationContext) {
+        for index in self.forks.indices { self.forks[index].consume(input, &context) }
+        if case .identity = self.decoder { return self.sink.consume(input, &context) }
         var index = 0
         while index < input.count {
             let end = min(index + DecodedBytes.inputBytes, input.count)
@@ -52,11 +50,10 @@ struct ContentReading {
             for decoder in decoders {
                 var fork = ContentReading(part: self.part, decoder, self.sink)
                 fork.sink.detach()
-                _ = fork.consume(UnsafeRawBufferPointer(rebasing: input[index...]), &context)
-                forks.append(fork)
+                fork.consume(UnsafeRawBufferPointer(rebasing: input[index...]), &context)
+                self.forks.append(fork)
             }
         }
-        return forks
     }
 
     private mutating func decode(_ piece: UnsafeRawBufferPointer, _ context: inout ExaminationContext) -> (
@@ -98,7 +95,8 @@ struct ContentReading {
         }
     }
 
-    mutating func finish(_ context: inout ExaminationContext) -> ContentSink.Findings {
+    /// - Returns: what each way to read the content has found.
+    mutating func finish(_ context: inout ExaminationContext) -> [ContentSink.Findings] {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { room in
             var output = DecodedBytes(room)
             switch self.decoder {
@@ -112,8 +110,11 @@ struct ContentReading {
         if case .binhex(let decoder) = self.decoder, let name = decoder.name {
             findings.names.insert(Charset.text(name[...]), at: 0)
         }
-        return findings
+        return [findings] + self.forks.indices.flatMap { self.forks[$0].finish(&context) }
     }
 
-    mutating func detach() { self.sink.detach() }
+    mutating func detach() {
+        self.sink.detach()
+        for index in self.forks.indices { self.forks[index].detach() }
+    }
 }

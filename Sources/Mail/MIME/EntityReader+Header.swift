@@ -42,7 +42,7 @@ extension EntityReader {
     private mutating func feedOwn(_ bytes: [UInt8], _ context: inout ExaminationContext) {
         bytes.withUnsafeBytes { bytes in
             for index in self.readings.indices where self.readings[index].part == self.current {
-                for fork in self.readings[index].consume(bytes, &context) { self.append(fork, &context) }
+                self.readings[index].consume(bytes, &context)
             }
         }
     }

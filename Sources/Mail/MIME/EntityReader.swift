@@ -231,10 +231,7 @@ struct EntityReader {
 
     mutating func feedContent(_ bytes: UnsafeRawBufferPointer, _ context: inout ExaminationContext) {
         guard !bytes.isEmpty, !self.readings.isEmpty else { return }
-        for index in self.readings.indices {
-            let forks = self.readings[index].consume(bytes, &context)
-            for fork in forks { self.append(fork, &context) }
-        }
+        for index in self.readings.indices { self.readings[index].consume(bytes, &context) }
     }
 
     mutating func append(_ reading: ContentReading, _ context: inout ExaminationContext) {
@@ -258,10 +255,10 @@ struct EntityReader {
     private mutating func close(_ reading: ContentReading, _ context: inout ExaminationContext) {
         var reading = reading
         if reading.isMalformed { self.note(.malformedEncoding, self.parts[reading.part].part.path) }
-        let findings = reading.finish(&context)
-        self.parts[reading.part].part.take(findings, limits: self.limits)
-        guard let nested = findings.nested else { return }
-        self.merge(nested, into: reading.part)
+        for findings in reading.finish(&context) {
+            self.parts[reading.part].part.take(findings, limits: self.limits)
+            if let nested = findings.nested { self.merge(nested, into: reading.part) }
+        }
     }
 
     /// Takes over what lay encoded in a part; another reading may have found the same parts.

@@ -5,7 +5,7 @@
 /// However the content is cut into pieces, the result is the same.
 ///
 /// Memory, whatever the content: with the standard limits up to 1000 parts with 64 names of 1000 octets each if a
-/// message spends all of its size on names; 1000 archive entries for each way to read a part, of which 16 are followed
+/// message spends all of its size on names; 1000 archive entries for each way to read a part, of which 96 are followed
 /// at a time; 128 KB for a header; up to 4 messages encoded in each other, with the same each; and 64 inflaters of 40 KB
 /// in each. A usual message takes some 10 KB. Time is linear in the size.
 package struct MIMEExaminer {

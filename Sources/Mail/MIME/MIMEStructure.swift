@@ -135,7 +135,7 @@ package struct MIMELimits: Hashable, Sendable {
     package var boundaryBytes = 2048
     /// Boundaries that are looked for at the same time.
     package var boundaries = 128
-    /// Ways to decode that are followed at the same time.
+    /// Ways to decode that are followed at the same time, each of them in up to six where its content is malformed.
     package var readings = 16
     package var archiveEntries = 1000
     /// Archives in archives; 0 looks only at the names in an attached one.
