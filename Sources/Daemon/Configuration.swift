@@ -1,6 +1,7 @@
 package import Forwarder
 package import Mail
 package import Queue
+package import Recipients
 package import Rules
 package import SMTP
 package import Screener
@@ -15,7 +16,8 @@ package struct Configuration: Options, OptionValue {
     package var resolver = ResolverSettings()
     package var relayNetworks: [IPNetwork] = []
     package var relayDomains = DomainSource.list([])
-    package var relayRecipients: TableReference?
+    package var relayRecipients = RecipientTables()
+    package var callout = RecipientVerificationOptions()
     package var acceptUnverified = UnverifiedSetting.none
     package var transport: TableReference?
     package var recipientDelimiter: String?
@@ -58,7 +60,10 @@ package struct Configuration: Options, OptionValue {
         .init(
             "relay_recipients", \.relayRecipients,
             "Addresses that exist in them: `user@domain`, or `@domain` for all of it. Values mean "
-                + "nothing."),
+                + "nothing. Of several tables, an address has to be in one; one may be `pgsql:FILE`."),
+        .init(
+            "callout", \.callout,
+            "Whom the tables do not have is asked for at the primary, in the domains that are named here."),
         .init(
             "accept_unverified", \.acceptUnverified,
             "Relay domains without any entry there: whether their mail is taken all the same. What the "
@@ -124,6 +129,37 @@ package struct TableReference: Hashable, Sendable, OptionValue {
     }
 
     package var optionText: String { "texthash:\(self.path)" }
+}
+
+/// Tables of recipients: text tables and data bases, each of which may have an address.
+package struct RecipientTables: Hashable, Sendable, OptionValue {
+    package private(set) var tables: [TableReference] = []
+    /// Files of pgsql_table(5).
+    package private(set) var databases: [String] = []
+
+    package init() {}
+
+    package static let optionSyntax = "a table such as texthash:relay_recipients or pgsql:recipients.pgsql, or a list"
+
+    package init(option node: OptionNode) throws(OptionError) {
+        if case .list(let nodes) = node.content {
+            for node in nodes { try self.add(node) }
+        } else {
+            try self.add(node)
+        }
+    }
+
+    private mutating func add(_ node: OptionNode) throws(OptionError) {
+        let text = try node.scalar(expected: Self.optionSyntax)
+        guard text.hasPrefix("pgsql:") else { return self.tables.append(try TableReference(option: node)) }
+        guard text.utf8.count > "pgsql:".utf8.count else { throw node.error("'\(text)' names no file") }
+        self.databases.append(String(text.dropFirst("pgsql:".count)))
+    }
+
+    package var optionText: String {
+        let names = self.tables.map(\.optionText) + self.databases.map { "pgsql:\($0)" }
+        return names.count == 1 ? names[0] : names.isEmpty ? "" : "[\(names.joined(separator: ", "))]"
+    }
 }
 
 /// Domains, named here or as keys of a table.

@@ -25,6 +25,7 @@ struct ControlCommands: Sendable {
     let forwarder: Forwarder
     let server: SMTPServer
     let entrance: Entrance
+    let recipients: RecipientService
     let generations: GenerationKeeper
     let clock: WallClock
     let started: Timestamp
@@ -179,7 +180,8 @@ struct ControlCommands: Sendable {
         for status in destinations where status.state == .down || status.state == .probing {
             alarms.append("\(status.destination) is down, \(status.waiting) messages wait")
         }
-        return alarms + self.entrance.alarms + self.generations.current.warnings.map(\.description)
+        return alarms + self.entrance.alarms + self.recipients.alarms
+            + self.generations.current.warnings.map(\.description)
     }
 
     /// Refusals with 452 begin with the largest messages; the warning comes before the first of them.

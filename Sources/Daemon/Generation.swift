@@ -14,6 +14,8 @@ package struct Generation: Sendable {
     package let receiver: ReceiverGeneration
     package let forwarder: ForwarderGeneration
     package let hostname: String
+    /// Data bases of recipients.
+    let databases: [RecipientDatabase]
     /// What is allowed and probably not meant.
     package let warnings: [FileError]
     /// What sorts recipients into lanes; if it changes, the queue's lanes have to be named anew.
@@ -35,7 +37,8 @@ package struct Generation: Sendable {
         let transport = TransportTable(
             loader.table(configuration.transport) ?? TextTable(entries: [:], keys: []), delimiter: delimiter)
         loader.checkRoutes(transport, configuration.transport)
-        let recipients = loader.table(configuration.relayRecipients)
+        let recipients = configuration.relayRecipients.tables.compactMap { loader.table($0) }
+        let databases = configuration.relayRecipients.databases.compactMap { loader.database($0) }
         let domains = loader.domains(configuration.relayDomains)
         let access = configuration.screener.access.elements.compactMap { loader.step($0) }
         loader.checkReadable(configuration.resolver.trustAnchor)
@@ -44,26 +47,30 @@ package struct Generation: Sendable {
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
             unverified: configuration.acceptUnverified.policy,
             postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
-        let (policy, services) = try Self.policy(configuration, file, relay, transport, loader)
+        let (policy, services) = try Self.policy(configuration, file, relay, transport, databases, loader)
         let content = try Self.content(configuration, file, loader)
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii
+        self.databases = databases
         self.screener = ScreenerPolicy(
             options: configuration.screener, limits: configuration.limits, proxy: configuration.proxy, access: access,
             isTrusted: { relay.trusts($0) })
         self.receiver = ReceiverGeneration(
             number: number, limits: configuration.limits, policy: policy, lanes: LaneNaming { transport.lane($0) },
-            content: content, services: services, givesReferences: configuration.replyReference)
+            content: content, probeSender: configuration.callout.sender.reversePath(hostname: hostname.ascii).mailbox,
+            services: services, givesReferences: configuration.replyReference)
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
         self.laneFingerprint = transport.laneFingerprint
-        loader.warn(recipients?.recipientWarnings, configuration.relayRecipients)
+        for (table, reference) in zip(recipients, configuration.relayRecipients.tables) {
+            loader.warn(table.recipientWarnings, reference)
+        }
         loader.warn(transport.transportWarnings(relayDomains: DomainSet(keys: domains)), configuration.transport)
         self.warnings =
             loader.warnings + configuration.screener.warnings.map { FileError(file: file, message: $0) }
-            + relay.domainsWithoutRecipients.map {
+            + relay.domainsWithoutRecipients.filter { !Self.asksElsewhere(configuration, databases, $0) }.map {
                 FileError(
                     file: file,
                     message:
@@ -74,7 +81,7 @@ package struct Generation: Sendable {
 
     private static func policy(
         _ configuration: Configuration, _ file: String, _ relay: RelayPolicy, _ transport: TransportTable,
-        _ tables: TableLoader
+        _ databases: [RecipientDatabase], _ tables: TableLoader
     ) throws(FileErrors) -> (RestrictionPolicy, [String: PolicyService]) {
         var loader = PolicyLoader(configuration, file: file) { (name) throws(OptionProblem) in
             try tables.ruleTable(name)
@@ -87,11 +94,20 @@ package struct Generation: Sendable {
                 case .retry(let reply): Reply(code: 450, detail: reply.detail, lines: reply.lines)
                 case .nextHops, .discard: nil
                 }
-            }, asksElsewhere: { _ in false }, listNames: [:])
+            }, asksElsewhere: { Self.asksElsewhere(configuration, databases, $0.ascii) },
+            listNames: configuration.screener.dnsblNames.values)
         let errors = tables.errors + loader.errors
         guard errors.isEmpty else { throw FileErrors(errors) }
         tables.warnings += loader.warnings
         return (policy, loader.services)
+    }
+
+    /// Whether recipients of a domain may be known where no table has them.
+    private static func asksElsewhere(
+        _ configuration: Configuration, _ databases: [RecipientDatabase], _ domain: String
+    ) -> Bool {
+        guard databases.isEmpty else { return true }
+        return DomainName(domain).map { configuration.callout.options(for: $0) != nil } ?? false
     }
 
     private static func content(

@@ -118,9 +118,11 @@ package struct PosternDaemon {
         let clients = ClientLimits()
         let policies = PolicyClient(group: parts.group)
         let loop = parts.group.next()
+        let recipients = try self.recipients(parts, keeper, loop)
         let context = ReceiverContext(
             hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
-            clients: clients, names: parts.names, policies: policies, generation: { keeper.current.receiver })
+            clients: clients, names: parts.names, policies: policies,
+            addresses: { await recipients.finding($0, keeper.current) }, generation: { keeper.current.receiver })
         let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
@@ -129,6 +131,7 @@ package struct PosternDaemon {
         keeper.onChange { generation in
             forwarder.use(generation.forwarder)
             entrance.use(generation)
+            recipients.use(generation)
             pool.submit { state in
                 guard case .active = state else { return }
                 do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
@@ -137,7 +140,8 @@ package struct PosternDaemon {
             }
         }
         let commands = ControlCommands(
-            queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, generations: keeper,
+            queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, recipients: recipients,
+            generations: keeper,
             clock: self.clock, started: self.clock.now(), events: parts.events,
             answer: { await context.answer($1, of: $0.receiver, on: loop) })
         try Self.makeFolder(of: configuration.control)
@@ -158,12 +162,30 @@ package struct PosternDaemon {
                         await server.shutDown(grace: grace)
                         entrance.end()
                         policies.close()
+                        await recipients.shutDown()
                     },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
                     ReadyService(generation: self.generation, logger: logger),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
+    }
+
+    private func recipients(
+        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
+    ) throws -> RecipientService {
+        let logger = parts.logger
+        let warn: @Sendable (String) -> Void = { logger.warning("\($0)") }
+        let configuration = self.generation.configuration
+        let verification = try Verification(
+            configuration.callout,
+            Verification.Context(
+                state: configuration.state, hostname: self.generation.hostname, listeners: configuration.listen,
+                interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
+                generation: { keeper.current.forwarder }, warn: warn))
+        let recipients = RecipientService(verification, loop: loop, warn: warn)
+        recipients.use(self.generation)
+        return recipients
     }
 
     /// The queue's writer, the log and the pool want a processor as well. With two processors a second loop only added

@@ -45,7 +45,7 @@ package struct RecipientSync {
 
     /// - Throws: if the table is not in order, or none is configured.
     package init(_ configuration: Configuration) throws(FileErrors) {
-        guard let reference = configuration.relayRecipients else {
+        guard let reference = configuration.relayRecipients.tables.first else {
             throw FileErrors([FileError(file: "relay_recipients", message: "no table is configured")])
         }
         let path = reference.path

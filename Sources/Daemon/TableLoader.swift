@@ -67,6 +67,18 @@ final class TableLoader {
         return table
     }
 
+    /// A file of pgsql_table(5).
+    func database(_ name: String) -> RecipientDatabase? {
+        let path = self.path(name)
+        do {
+            let file = try FileText.table(path) { (text) throws(TableProblems) in try PgsqlFile(text) }
+            return RecipientDatabase(name: "pgsql:\(name)", file: file)
+        } catch {
+            self.errors += error.list
+            return nil
+        }
+    }
+
     func table(_ reference: TableReference?) -> TextTable? {
         guard let reference else { return nil }
         let path = self.path(of: reference)

@@ -14,7 +14,7 @@ package struct LookupPerformer: Sendable {
     /// - Parameter addresses: answers ``Lookup/recipient(_:)`` and ``Lookup/verification(_:_:)``.
     package init(
         names: any NameService, policies: PolicyClient, services: [String: PolicyService] = [:],
-        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .undecided("not verified here") }
+        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .unverified }
     ) {
         self.names = names
         self.policies = policies
@@ -58,6 +58,12 @@ package struct LookupPerformer: Sendable {
     private static func question(_ name: String, _ type: Lookup.NameType) -> DNSQuestion? {
         DNSName(name).map { DNSQuestion($0, type.dnsType) }
     }
+}
+
+extension AddressFinding {
+    /// Nobody here asks about addresses.
+    package static let unverified = AddressFinding.undecided(
+        Reply(450, .init(1, 1), "address cannot be verified now"), why: "not verified here")
 }
 
 extension Lookup.NameType {

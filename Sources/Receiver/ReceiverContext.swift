@@ -13,6 +13,9 @@ package struct ReceiverGeneration: Sendable {
     package let policy: RestrictionPolicy
     package let lanes: LaneNaming
     package let content: ContentPolicy
+    /// The address under which we ask servers about addresses: mail to it is taken from anybody and thrown away, for
+    /// servers may ask in turn whether it exists (SEMANTICS §9).
+    package let probeSender: Mailbox?
     /// Policy services by the text in the configuration.
     package let services: [String: PolicyService]
     /// Whether refusals end with a reference to their line in the log.
@@ -20,7 +23,7 @@ package struct ReceiverGeneration: Sendable {
 
     package init(
         number: Int = 1, limits: SessionLimits, policy: RestrictionPolicy, lanes: LaneNaming,
-        content: ContentPolicy = ContentPolicy(),
+        content: ContentPolicy = ContentPolicy(), probeSender: Mailbox? = nil,
         services: [String: PolicyService] = [:], givesReferences: Bool = false
     ) {
         self.number = number
@@ -28,6 +31,7 @@ package struct ReceiverGeneration: Sendable {
         self.policy = policy
         self.lanes = lanes
         self.content = content
+        self.probeSender = probeSender
         self.services = services
         self.givesReferences = givesReferences
     }
@@ -64,7 +68,7 @@ package struct ReceiverContext: Sendable {
     package init(
         hostname: String, queue: any MailQueue, events: EventSink, clock: WallClock, clients: ClientLimits,
         names: any NameService, policies: PolicyClient,
-        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .undecided("not verified here") },
+        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .unverified },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname

@@ -195,7 +195,12 @@ extension SessionHandler {
         }
         // From here on the message belongs to the queue.
         self.incoming = nil
-        let sent = envelope.changed(by: effects)
+        let sent = envelope.changed(by: effects).without(self.generation.probeSender)
+        guard !sent.recipients.isEmpty else {
+            self.incoming = incoming
+            self.dropIncoming()
+            return self.stored(.success(incoming.content.id))
+        }
         let lanes =
             effects.filter.map { filter in LaneNaming { LaneNaming.filtered(filter, $0) } } ?? self.generation.lanes
         let message = incoming.content.finish(
@@ -254,6 +259,13 @@ extension Envelope {
             parameters.notify = .never
             envelope.recipients.append(Recipient(copy, parameters: parameters))
         }
+        return envelope
+    }
+
+    fileprivate func without(_ recipient: Mailbox?) -> Envelope {
+        guard let recipient, self.recipients.contains(where: { $0.mailbox == recipient }) else { return self }
+        var envelope = self
+        envelope.recipients.removeAll { $0.mailbox == recipient }
         return envelope
     }
 

@@ -29,6 +29,9 @@ extension SessionHandler {
         case .recipient(let path, _):
             guard self.isWithin(.recipients) else { return self.refuse(question, .recipientRate) }
             self.facts.forwardPath = path
+            if let sender = self.generation.probeSender, path == .mailbox(sender) {
+                return self.answer(question, .accept(sender))
+            }
             self.evaluate(.recipient, question)
         case .content(let envelope):
             self.facts.recipientCount = envelope.recipients.count

@@ -97,7 +97,7 @@ package enum RejectCode: String, CaseIterable, Hashable, Sendable, OptionValue {
     case temporary = "450"
     case permanent = "550"
 
-    var code: Int {
+    package var code: Int {
         switch self {
         case .temporary: 450
         case .permanent: 550

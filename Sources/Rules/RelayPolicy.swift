@@ -32,23 +32,23 @@ package struct RelayPolicy: Sendable {
 
     private let relayDomains: DomainSet
     private let relayNetworks: [IPNetwork]
-    private let recipients: TextTable?
+    private let recipients: [TextTable]
     private let recipientDomains: Set<String>
     private let unverified: Unverified
     private let postmaster: Mailbox?
     package let keys: AddressKeys
 
     /// - Parameters:
-    ///   - recipients: the addresses that exist; nil without a table.
+    ///   - recipients: the addresses that exist, in any of these.
     ///   - postmaster: who gets mail to `postmaster` without a domain.
     package init(
-        relayDomains: DomainSet, relayNetworks: [IPNetwork], recipients: TextTable?, unverified: Unverified,
+        relayDomains: DomainSet, relayNetworks: [IPNetwork], recipients: [TextTable], unverified: Unverified,
         postmaster: Mailbox?, delimiter: Character?
     ) {
         self.relayDomains = relayDomains
         self.relayNetworks = relayNetworks
         self.recipients = recipients
-        self.recipientDomains = recipients?.domains ?? []
+        self.recipientDomains = recipients.reduce(into: []) { $0.formUnion($1.domains) }
         self.unverified = unverified
         self.postmaster = postmaster
         self.keys = AddressKeys(delimiter: delimiter)
@@ -77,8 +77,14 @@ package struct RelayPolicy: Sendable {
         return self.isKnown(mailbox, domain)
     }
 
+    /// Whether a table has the address, or its domain for all of them.
+    package func lists(_ mailbox: Mailbox) -> Bool {
+        let keys = self.keys.recipient(mailbox)
+        return self.recipients.contains { table in keys.contains { table[$0] != nil } }
+    }
+
     private func isKnown(_ mailbox: Mailbox, _ domain: DomainName) -> Bool {
-        if let recipients, self.keys.recipient(mailbox).contains(where: { recipients[$0] != nil }) { return true }
+        if self.lists(mailbox) { return true }
         guard !self.recipientDomains.contains(domain.ascii) else { return false }
         switch self.unverified {
         case .refused: return false

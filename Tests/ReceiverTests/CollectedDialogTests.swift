@@ -62,7 +62,7 @@ struct CollectedDialogTests {
         limits.lineEndings = .reject
         let policy = RelayPolicy(
             relayDomains: DomainSet(keys: ["testserver"]), relayNetworks: [],
-            recipients: try TextTable("user@testserver ok\n"), unverified: .refused, postmaster: nil, delimiter: nil)
+            recipients: [try TextTable("user@testserver ok\n")], unverified: .refused, postmaster: nil, delimiter: nil)
         return SessionDriver(limits: limits, policy: policy)
     }
 

@@ -113,7 +113,7 @@ struct Dialog: Sendable, CustomTestStringConvertible {
             )
             return RelayPolicy(
                 relayDomains: DomainSet(keys: ["example.test", "open.test"]),
-                relayNetworks: self.isTrusted ? [try IPNetwork("127.0.0.0/8")] : [], recipients: recipients,
+                relayNetworks: self.isTrusted ? [try IPNetwork("127.0.0.0/8")] : [], recipients: [recipients],
                 unverified: .refused, postmaster: Mailbox("postmaster@example.test"), delimiter: nil)
         }
     }

@@ -23,7 +23,7 @@ import Testing
     private func trusting() throws -> RelayPolicy {
         RelayPolicy(
             relayDomains: DomainSet(keys: ["example.test"]), relayNetworks: [try IPNetwork("127.0.0.0/8")],
-            recipients: try TextTable("@example.test ok\n"), unverified: .refused,
+            recipients: [try TextTable("@example.test ok\n")], unverified: .refused,
             postmaster: Mailbox("postmaster@example.test"), delimiter: nil)
     }
 

@@ -12,7 +12,7 @@ struct RelayPolicyTests {
     ) throws -> RelayPolicy {
         RelayPolicy(
             relayDomains: DomainSet(keys: domains), relayNetworks: try networks.map { try IPNetwork($0) },
-            recipients: try recipients.map { try TextTable($0) }, unverified: unverified,
+            recipients: try recipients.map { [try TextTable($0)] } ?? [], unverified: unverified,
             postmaster: postmaster.flatMap { Mailbox($0) }, delimiter: "+")
     }
 

@@ -26,7 +26,8 @@ struct RestrictionFixture {
     static let relay = RelayPolicy(
         relayDomains: DomainSet(keys: ["example.test"]),
         relayNetworks: [IPAddress.v4(0x0A00_0000).network(prefixLength: 8)],
-        recipients: try? TextTable("user@example.test x\nother@example.test x\n"), unverified: .refused,
+        recipients: (try? TextTable("user@example.test x\nother@example.test x\n")).map { [$0] } ?? [],
+        unverified: .refused,
         postmaster: Mailbox("postmaster@example.test"), delimiter: "+")
 
     func policy() throws -> RestrictionPolicy {

@@ -140,8 +140,12 @@ extension RuleCase {
         }
         switch words[1] {
         case "known": self.recipients[mailbox] = .known
-        case "unknown": self.recipients[mailbox] = .unknown(code: 550, "unknown")
-        case "undecided": self.recipients[mailbox] = .undecided("undecided")
+        case "unknown":
+            self.recipients[mailbox] = .unknown(
+                Reply(550, .init(1, 1), "Recipient address rejected: unknown"), why: "the case says so")
+        case "undecided":
+            self.recipients[mailbox] = .undecided(
+                Reply(450, .init(1, 1), "Recipient address rejected: unverified"), why: "the case says so")
         default: throw OptionProblem("'\(words[1])' is not known, unknown or undecided")
         }
     }

@@ -156,39 +156,38 @@ extension Evaluation {
             let text = reply.lines.joined(separator: " ")
             return self.refuse(reply.code, detail, "<\(mailbox)>: \(address.label) rejected: \(text)")
         }
-        switch self.policy.relay.knows(mailbox) {
-        case .some(true), nil: return .dunno
-        case .some(false): return try self.missing(address, mailbox)
-        }
-    }
-
-    private mutating func missing(_ address: AddressClass, _ mailbox: Mailbox) throws(Halt) -> Step {
+        guard let isKnown = self.policy.relay.knows(mailbox) else { return .dunno }
         let detail = address == .sender ? Reply.Detail(1, 0) : Reply.Detail(1, 1)
-        let opening = "<\(mailbox)>: \(address.label) rejected:"
         guard address == .recipient, let domain = mailbox.domain.name, self.policy.asksElsewhere(domain) else {
-            let text = "\(opening) User unknown in relay recipient table"
-            return self.refuse(self.policy.options.unlistedRecipient, detail, text)
+            guard !isKnown else { return .dunno }
+            return self.refuse(
+                self.policy.options.unlistedRecipient, detail,
+                "<\(mailbox)>: \(address.label) rejected: User unknown in relay recipient table")
         }
-        return try self.judge(.recipient(mailbox), detail, opening)
+        guard !self.policy.relay.lists(mailbox) else { return .dunno }
+        return try self.judge(.recipient(mailbox), mailbox, detail)
     }
 
     mutating func unverified(_ address: AddressClass) throws(Halt) -> Step {
         guard let mailbox = self.mailbox(address) else { return .dunno }
         return try self.judge(
-            .verification(mailbox, address), .init(1, address == .sender ? 7 : 1),
-            "<\(mailbox)>: \(address.label) rejected:")
+            .verification(mailbox, address), mailbox, .init(1, address == .sender ? 7 : 1))
     }
 
-    private mutating func judge(_ lookup: Lookup, _ detail: Reply.Detail, _ opening: String) throws(Halt) -> Step {
+    private mutating func judge(_ lookup: Lookup, _ mailbox: Mailbox, _ detail: Reply.Detail) throws(Halt) -> Step {
         guard case .address(let finding) = try self.answer(lookup) else {
-            return self.deferIfPermitted(450, detail, "\(opening) address verification problem")
+            return self.deferIfPermitted(450, detail, "<\(mailbox)>: address verification problem")
         }
         switch finding {
         case .known: return .dunno
-        case .unknown(let code, let why):
-            return self.refuse(code, detail, "\(opening) undeliverable address: \(why)")
-        case .undecided(let why):
-            return self.deferIfPermitted(450, detail, "\(opening) unverified address: \(why)")
+        case .unknown(let reply, let why):
+            self.restrictionFacts.append("\(mailbox): \(why)")
+            return self.refuse(
+                reply.code, reply.detail ?? detail, "<\(mailbox)>: \(reply.lines.joined(separator: " "))")
+        case .undecided(let reply, let why):
+            self.restrictionFacts.append("\(mailbox): \(why)")
+            return self.deferIfPermitted(
+                reply.code, reply.detail ?? detail, "<\(mailbox)>: \(reply.lines.joined(separator: " "))")
         case .acceptAndHold(let why):
             self.hold(why)
             return .dunno

@@ -64,10 +64,10 @@ package enum NameAnswer: Hashable, Sendable {
 /// What is known of an address.
 package enum AddressFinding: Hashable, Sendable {
     case known
-    /// It does not exist. The text is what its server said, or where it is missing; the code is 450 or 550.
-    case unknown(code: Int, String)
-    /// It cannot be told now: 450.
-    case undecided(String)
+    /// It does not exist: what the client is told without the address, and why, for the log.
+    case unknown(Reply, why: String)
+    /// It cannot be told now; the reply is temporary.
+    case undecided(Reply, why: String)
     /// It cannot be told now, and its mail is to be kept until it can.
     case acceptAndHold(String)
 }

@@ -1,0 +1,94 @@
+import Mail
+import NIOCore
+import Recipients
+import Rules
+import Synchronization
+
+/// A data base of recipients, as the configuration names it.
+struct RecipientDatabase: Hashable, Sendable {
+    /// `pgsql:FILE`
+    let name: String
+    let file: PgsqlFile
+}
+
+/// Knows of addresses what tables do not: by data bases, and by asking servers.
+final class RecipientService: Sendable {
+    private let verification: Verification
+    private let loop: any EventLoop
+    private let warn: @Sendable (String) -> Void
+    /// Data bases with their connections; one that a reload leaves as it is keeps them.
+    private let tables = Mutex<[RecipientDatabase: PgsqlTable]>([:])
+
+    init(_ verification: Verification, loop: any EventLoop, warn: @escaping @Sendable (String) -> Void) {
+        self.verification = verification
+        self.loop = loop
+        self.warn = warn
+    }
+
+    func use(_ generation: Generation) {
+        self.verification.use(generation.configuration.callout, generation.configuration.forwarder)
+        let gone = self.tables.withLock { tables in
+            let gone = tables.filter { !generation.databases.contains($0.key) }
+            for key in gone.keys { tables[key] = nil }
+            for database in generation.databases where tables[database] == nil {
+                do {
+                    tables[database] = try PgsqlTable(name: database.name, file: database.file, report: self.warn)
+                } catch { self.warn("\(database.name) cannot be opened: \(String(describing: error))") }
+            }
+            return Array(gone.values)
+        }
+        for table in gone { table.close() }
+    }
+
+    func finding(_ lookup: Lookup, _ generation: Generation) async -> AddressFinding {
+        switch lookup {
+        case .recipient(let mailbox):
+            return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
+        case .verification(let mailbox, .recipient):
+            return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
+        case .verification(let mailbox, .sender):
+            let reject = generation.configuration.callout.reject
+            let objection = await self.verification.senders.objection(
+                toSender: mailbox, reject: reject, on: self.loop)
+            guard let (reply, reason) = objection else { return .known }
+            return reply.code == reject.code ? .unknown(reply, why: reason) : .undecided(reply, why: reason)
+        case .names, .policy, .pause: return .unverified
+        }
+    }
+
+    private func directory(_ generation: Generation) -> RecipientDirectory {
+        var sources = RecipientSources()
+        let relay = generation.receiver.policy.relay
+        sources.listed = { relay.lists($0) ? "relay_recipients" : nil }
+        let keys = relay.keys
+        sources.databases = self.tables.withLock { tables in
+            generation.databases.compactMap { tables[$0] }
+        }.map { table in { await table.answer($0, keys) } }
+        sources.verifier = self.verification.recipients
+        sources.verification = generation.configuration.callout
+        sources.acceptsUnlisted = { relay.knows($0) ?? false }
+        return RecipientDirectory(sources, hostname: generation.hostname)
+    }
+
+    var alarms: [String] { self.verification.alarms }
+
+    func shutDown() async {
+        let tables = self.tables.withLock { tables in
+            defer { tables = [:] }
+            return Array(tables.values)
+        }
+        for table in tables { table.close() }
+        await self.verification.shutDown()
+    }
+}
+
+extension AddressFinding {
+    fileprivate init(_ verdict: RecipientVerdict) {
+        switch verdict.answer {
+        case .known, .discard: self = .known
+        case .unknown(let reply): self = .unknown(reply, why: verdict.reason)
+        case .undecided(let reply): self = .undecided(reply, why: verdict.reason)
+        case .acceptAndHold: self = .acceptAndHold(verdict.reason)
+        }
+    }
+}
