@@ -85,16 +85,17 @@ struct ZipScanner {
         self.passToStreams(input, budget: &budget)
         guard !self.records.isEmpty else { return }
         var records: [ZipRecord] = []
+        var complete: [(used: Int, record: ZipRecord)] = []
         for var record in self.records {
             let used = record.take(input)
             if record.isImpossible { continue }
-            guard record.isComplete else {
-                records.append(record)
-                continue
-            }
-            self.note(record, rest: UnsafeRawBufferPointer(rebasing: input[used...]), budget: &budget)
+            if record.isComplete { complete.append((used, record)) } else { records.append(record) }
         }
         self.records = records
+        // In the order in which they end, so that pieces make no difference.
+        for (_, entry) in complete.enumerated().sorted(by: { ($0.1.used, $0.0) < ($1.1.used, $1.0) }) {
+            self.note(entry.record, rest: UnsafeRawBufferPointer(rebasing: input[entry.used...]), budget: &budget)
+        }
     }
 
     private mutating func passToStreams(_ input: UnsafeRawBufferPointer, budget: inout Int) {
@@ -165,6 +166,13 @@ struct ZipScanner {
             self.collect(stream)
         }
         self.streams = []
+        // Entries of archives in this one come in as these end, which depends on the pieces.
+        let own = self.listing.entries.filter { $0.containers == self.containers }
+        let nested = self.listing.entries.filter { $0.containers != self.containers }.sorted {
+            ($0.containers.joined(separator: "\0"), $0.name, $0.isEncrypted ? 1 : 0)
+                < ($1.containers.joined(separator: "\0"), $1.name, $1.isEncrypted ? 1 : 0)
+        }
+        self.listing.entries = own + nested
     }
 
     /// Gives a copy inflaters of its own.
