@@ -119,8 +119,8 @@ let package = Package(
         tests(
             "PeerTests",
             [
-                "Harness", "postern", "Receiver", "Forwarder", "Recipients", "PostgreSQL", "Rules", "Mail", "ZoneFiles",
-                nioCore, nioPosix,
+                "Harness", "postern", "Daemon", "Receiver", "Forwarder", "Queue", "Recipients", "PostgreSQL", "Rules",
+                "Mail", "ZoneFiles", nioCore, nioPosix,
             ]),
         tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
