@@ -45,7 +45,9 @@ package struct RecipientDirectory: Sendable {
     }
 
     /// For a domain that is ours to relay for.
-    package func answer(_ mailbox: Mailbox, on loop: any EventLoop) async -> RecipientVerdict {
+    package func answer(
+        _ mailbox: Mailbox, on loop: any EventLoop, under pressure: Verifier.Pressure = .normal
+    ) async -> RecipientVerdict {
         if self.isProbeSender(mailbox) { return RecipientVerdict(.discard, "the sender of our own probes") }
         if let place = self.sources.listed(mailbox) { return RecipientVerdict(.known, place) }
         var failure: String?
@@ -56,7 +58,7 @@ package struct RecipientDirectory: Sendable {
             case .failed(let reason): failure = reason
             }
         }
-        if let verdict = await self.verified(mailbox, on: loop) {
+        if let verdict = await self.verified(mailbox, on: loop, pressure) {
             // What no server knows the data base may have.
             if case .unknown = verdict.answer, let failure {
                 return RecipientVerdict(.undecided(.listUnavailable), failure)
@@ -70,12 +72,14 @@ package struct RecipientDirectory: Sendable {
     }
 
     /// Nil if recipients of the domain are not asked about.
-    private func verified(_ mailbox: Mailbox, on loop: any EventLoop) async -> RecipientVerdict? {
+    private func verified(
+        _ mailbox: Mailbox, on loop: any EventLoop, _ pressure: Verifier.Pressure
+    ) async -> RecipientVerdict? {
         guard let verifier = self.sources.verifier, let domain = mailbox.domain.name,
             let options = self.sources.verification.options(for: domain)
         else { return nil }
         let answer: Verifier.Answer
-        do { answer = try await verifier.verify(mailbox, on: loop).get() } catch {
+        do { answer = try await verifier.verify(mailbox, on: loop, under: pressure).get() } catch {
             // The loop is gone, and with it the session.
             return RecipientVerdict(.undecided(.unverified(.recipient)), "\(error)")
         }

@@ -22,6 +22,13 @@ package final class Verifier: Sendable {
         case unanswered
     }
 
+    /// What the connections that are open allow.
+    package enum Pressure: Hashable, Sendable {
+        case normal
+        /// Connections are short.
+        case stress
+    }
+
     package struct Answer: Hashable, Sendable {
         package let verdict: Verdict
         /// For the log.
@@ -36,7 +43,7 @@ package final class Verifier: Sendable {
     private let shared: Mutex<Shared>
 
     fileprivate struct Shared {
-        var wait: Duration
+        var patience: Patience
         var downRetry: Duration
         var underWay: [VerifyKey: EventLoopFuture<ProbeResult>] = [:]
         /// By domain.
@@ -66,16 +73,20 @@ package final class Verifier: Sendable {
         self.clock = clock
         self.probe = probe
         self.report = report
-        self.shared = Mutex(Shared(wait: options.wait, downRetry: options.downRetry))
+        self.shared = Mutex(Shared(patience: options.patience, downRetry: options.downRetry))
     }
 
     package func use(_ options: RecipientVerificationOptions) {
         self.cache.use(options.policy)
-        self.shared.withLock { ($0.wait, $0.downRetry) = (options.wait, options.downRetry) }
+        self.shared.withLock { ($0.patience, $0.downRetry) = (options.patience, options.downRetry) }
     }
 
     /// What is known of an address, or what its servers say now. Never fails.
-    package func verify(_ mailbox: Mailbox, on loop: any EventLoop) -> EventLoopFuture<Answer> {
+    ///
+    /// - Parameter pressure: how long the client may wait for what is not known yet.
+    package func verify(
+        _ mailbox: Mailbox, on loop: any EventLoop, under pressure: Pressure = .normal
+    ) -> EventLoopFuture<Answer> {
         let key = VerifyKey(self.kind, mailbox)
         let (now, policy) = (self.clock.now(), self.cache.policy)
         let record = self.cache.record(of: key)
@@ -90,11 +101,12 @@ package final class Verifier: Sendable {
         case .undecided(let failure):
             // Whether servers that could not be reached are back is a matter of the domain, not of the address.
             let asks = isDue || failure.verdict == .unreachable
-            let answer = asks ? self.answer(key, mailbox, on: loop, now) : self.underWay(key, on: loop)
+            let answer =
+                asks ? self.answer(key, mailbox, on: loop, pressure, now) : self.underWay(key, on: loop, pressure)
             return answer ?? loop.makeSucceededFuture(failure.answer)
         case .unheard:
             // Also if a probe was begun that is not under way here: nobody waits for that one any more.
-            return self.answer(key, mailbox, on: loop, now)
+            return self.answer(key, mailbox, on: loop, pressure, now)
         }
     }
 
@@ -105,24 +117,26 @@ package final class Verifier: Sendable {
 
     /// Asks, and waits; but not while the servers are known to be away.
     private func answer(
-        _ key: VerifyKey, _ mailbox: Mailbox, on loop: any EventLoop, _ now: Timestamp
+        _ key: VerifyKey, _ mailbox: Mailbox, on loop: any EventLoop, _ pressure: Pressure, _ now: Timestamp
     ) -> EventLoopFuture<Answer> {
         if let trouble = self.trouble(of: mailbox, at: now) {
             return loop.makeSucceededFuture(
                 Answer(verdict: .undecided(.down), reason: "no server can be reached: \(trouble)"))
         }
-        return self.waiting(for: self.ask(key, mailbox, on: loop), on: loop)
+        return self.waiting(for: self.ask(key, mailbox, on: loop), on: loop, pressure)
     }
 
-    private func underWay(_ key: VerifyKey, on loop: any EventLoop) -> EventLoopFuture<Answer>? {
-        self.shared.withLock { $0.underWay[key] }.map { self.waiting(for: $0, on: loop) }
+    private func underWay(
+        _ key: VerifyKey, on loop: any EventLoop, _ pressure: Pressure
+    ) -> EventLoopFuture<Answer>? {
+        self.shared.withLock { $0.underWay[key] }.map { self.waiting(for: $0, on: loop, pressure) }
     }
 
     private func waiting(
-        for result: EventLoopFuture<ProbeResult>, on loop: any EventLoop
+        for result: EventLoopFuture<ProbeResult>, on loop: any EventLoop, _ pressure: Pressure
     ) -> EventLoopFuture<Answer> {
         let promise = loop.makePromise(of: Answer.self)
-        let limit = self.shared.withLock { $0.wait }
+        let limit = self.shared.withLock { $0.patience }.limit(under: pressure)
         let timer = loop.scheduleTask(in: .microseconds(limit.microseconds)) { promise.succeed(Self.unanswered) }
         result.hop(to: loop).whenSuccess { result in
             timer.cancel()

@@ -29,6 +29,12 @@ struct VerificationOptionTests {
         #expect(RecipientVerificationOptions().sender.optionText == "double-bounce")
     }
 
+    @Test func `a client waits as long as Postfix would let it, and less under stress`() {
+        let patience = RecipientVerificationOptions().patience
+        #expect(patience.limit(under: .normal) == .seconds(9))
+        #expect(patience.limit(under: .stress) == .seconds(3))
+    }
+
     @Test(arguments: [
         ("positive_expire", "1d"), ("negative_refresh", "4d"), ("connections", "0"), ("in_flight", "0"),
         ("sender", "nobody"), ("reject", "551"),
