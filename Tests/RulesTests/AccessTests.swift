@@ -56,6 +56,18 @@ struct AccessTests {
         }
     }
 
+    @Test func `patterns see an address in small letters, and what a client calls itself as it is`() throws {
+        var fixture = RestrictionFixture([.recipient: ["check_recipient_access pcre:t"]])
+        fixture.facts.forwardPath = Mailbox("User@Example.TEST").map { .mailbox($0) }
+        fixture.tables = ["pcre:t": "/^User/i REJECT as it came\n/^(user)@(.*)/i REJECT $1 at $2\n"]
+        let reply = try fixture.reply()
+        #expect(reply == "554 5.7.1 <User@Example.TEST>: Recipient address rejected: user at example.test")
+
+        fixture.lists = [.helo: ["check_helo_access pcre:t"]]
+        fixture.facts.helo = "User.example"
+        #expect(try fixture.reply() == "554 5.7.1 <User.example>: Helo command rejected: as it came")
+    }
+
     @Test func `the null reverse-path has a key of its own`() throws {
         let reply = try self.reply("check_sender_access", "<> 550 5.1.7 no notices\n") { $0.facts.reversePath = .null }
         #expect(reply == "550 5.1.7 <>: Sender address rejected: no notices")

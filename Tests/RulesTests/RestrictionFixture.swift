@@ -39,7 +39,11 @@ struct RestrictionFixture {
                     guard let text = tables[name] else { throw OptionProblem("no table \(name)") }
                     do {
                         let content: RuleTable.Content =
-                            name.hasPrefix("cidr:") ? .cidr(try CIDRTable(text: text)) : .text(try TextTable(text))
+                            switch name.prefix(while: { $0 != ":" }) {
+                            case "cidr": .cidr(try CIDRTable(text: text))
+                            case "pcre": .pattern(try PatternTable(text: text, kind: .pcre))
+                            default: .text(try TextTable(text))
+                            }
                         return RuleTable(name: name, file: "/rules/\(name)", content: content)
                     } catch { throw OptionProblem("\(error)") }
                 }, serviceProblem: { _ in nil })

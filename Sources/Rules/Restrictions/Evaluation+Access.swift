@@ -87,9 +87,10 @@ extension Evaluation {
         }
     }
 
-    /// `user+ext@domain`, `user@domain`, the domain and its parents, `user+ext@`, `user@`.
+    /// `user+ext@domain`, `user@domain`, the domain and its parents, `user+ext@`, `user@`; all in small letters, for
+    /// patterns too (Postfix's `smtpd_resolve_addr`), whose right-hand sides may repeat what they found.
     private mutating func find(mailbox: Mailbox, in table: RuleTable) -> Found? {
-        guard table.isIndexed else { return self.find(mailbox.description, in: table) }
+        guard table.isIndexed else { return self.find(TextTable.fold(mailbox.description), in: table) }
         let addresses = self.policy.relay.keys.addresses(mailbox)
         for key in addresses { if let found = self.find(key, in: table) { return found } }
         if let found = self.find(domain: mailbox.domain.key, in: table) { return found }
