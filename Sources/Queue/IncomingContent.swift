@@ -19,9 +19,6 @@ package struct IncomingContent: Sendable {
         self.id = id
     }
 
-    /// Octets in all so far.
-    package var totalBytes: Int { self.handedOnBytes + self.buffer.count }
-
     /// The next piece, if enough has come to make one; it leaves the buffer.
     package mutating func takePiece() -> ContentPiece? {
         guard self.buffer.count >= Self.pieceBytes else { return nil }

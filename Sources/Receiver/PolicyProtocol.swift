@@ -14,7 +14,7 @@ enum PolicyRequest {
     static func bytes(_ attributes: [(name: String, value: String)], context: String) -> [UInt8] {
         var all = attributes
         if !all.contains(where: { $0.name == "request" }) { all.insert(("request", "smtpd_access_policy"), at: 0) }
-        if !context.isEmpty { all.append(("policy_context", context)) }
+        all.append(("policy_context", context))
         var bytes: [UInt8] = []
         for (name, value) in all {
             bytes += name.utf8

@@ -27,7 +27,7 @@ package struct PolicyService: Hashable, Sendable {
     package let idleLimit: Duration
     /// An action of access(5), for when there is no answer (SEMANTICS §18).
     package let defaultAction: String
-    /// Sent along as `policy_context`, for services that several lists ask; empty for none.
+    /// Sent along as `policy_context`, for services that several lists ask.
     package let context: String
 
     package static let usualTimeout = Duration.seconds(100)

@@ -21,6 +21,8 @@ struct IncomingMessage {
     private(set) var fault: ContentFault?
     /// The content is complete and waits for its pieces.
     var envelope: Envelope?
+    /// Octets that the client has sent, without what is put on top of them.
+    private(set) var sentBytes = 0
     /// The rules have been asked about it as a whole.
     var isJudged = false
 
@@ -53,6 +55,7 @@ struct IncomingMessage {
     /// Takes the buffer back with what was added to it from `start` on.
     mutating func take(_ buffer: [UInt8], from start: Int) {
         guard self.fault == nil else { return }
+        self.sentBytes += buffer.count - start
         if self.inspector == nil { self.content.buffer = buffer } else { self.raw = buffer }
         guard !self.header.isComplete, start < buffer.count else { return }
         buffer.withUnsafeBytes { self.header.scan(UnsafeRawBufferPointer(rebasing: $0[start...])) }
@@ -187,7 +190,7 @@ extension SessionHandler {
             self.dropIncoming()
             return self.stored(.failure(fault))
         }
-        guard incoming.isJudged else { return self.judge(incoming.content.totalBytes) }
+        guard incoming.isJudged else { return self.judge(incoming.sentBytes) }
         let effects = self.policy.effects
         if effects.discards != nil {
             self.dropIncoming()
