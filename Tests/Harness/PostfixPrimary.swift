@@ -1,3 +1,5 @@
+import Foundation
+
 /// A real Postfix as the primary.
 ///
 /// Its master runs as root in a ``PrivateRoot`` and finds its accounts there: `mail_owner` must be unprivileged and
@@ -10,6 +12,25 @@ package final class PostfixPrimary: Primary {
     private let domains: [String]
     private let recipients: Recipients
     private let isScreened: Bool
+    private let servers: [Server]
+
+    /// One more SMTP server of it, with settings of its own.
+    package struct Server: Sendable {
+        let address: Endpoint
+        let settings: [String: String]
+
+        package init(_ address: Endpoint, settings: [String: String]) {
+            self.address = address
+            self.settings = settings
+        }
+
+        /// Its entry of `master.cf`.
+        fileprivate var entry: String {
+            let host = self.address.isV6 ? "[\(self.address.host)]" : self.address.host
+            let options = self.settings.map { "  -o { \($0) = \($1) }\n" }.sorted().joined()
+            return "\(host):\(self.address.port) inet n - n - - smtpd\n\(options)"
+        }
+    }
 
     private static let owner = PrivateRoot.Account("postfix", 1)
     private static let dropGroup = PrivateRoot.Account("postdrop", 2)
@@ -43,15 +64,18 @@ package final class PostfixPrimary: Primary {
     /// - Parameters:
     ///   - settings: lines of `main.cf`, over those that are here.
     ///   - isScreened: postscreen listens, and has the server behind it.
+    ///   - servers: they listen too.
     ///   - files: more of them, or others, by their place in its view of the machine, such as `etc/resolv.conf`.
     package init(
         host: String = "127.0.0.1", domains: [String] = ["example.test"], recipients: Recipients = .all,
-        settings: [String: String] = [:], isScreened: Bool = false, files: [String: String] = [:]
+        settings: [String: String] = [:], isScreened: Bool = false, servers: [Server] = [],
+        files: [String: String] = [:]
     ) throws {
         self.address = try .free(host)
         self.domains = domains
         self.recipients = recipients
         self.isScreened = isScreened
+        self.servers = servers
         self.root = try PrivateRoot(.postfix, accounts: [Self.owner, Self.dropGroup])
         try self.layOut()
         for (name, text) in files { try self.root.folder.write(name, text) }
@@ -62,6 +86,21 @@ package final class PostfixPrimary: Primary {
 
     package var maildir: Maildir { self.root.maildir }
     package var log: String { self.root.folder.text("log/maillog") }
+
+    /// A message in its queue; nil if it is in none.
+    package func queued(_ id: String) throws -> PostfixMessage? {
+        // A message that moves may be missed once.
+        for _ in 0..<3 {
+            for name in ["hold", "incoming", "active", "deferred", "maildrop"] {
+                let folder = self.root.folder.path("queue/\(name)")
+                for path in ["\(folder)/\(id)", "\(folder)/\(id.prefix(1))/\(id)"] {
+                    guard let bytes = FileManager.default.contents(atPath: path) else { continue }
+                    return try PostfixMessage(Array(bytes), isHeld: name == "hold")
+                }
+            }
+        }
+        return nil
+    }
 
     /// Starts it again with other settings; it must have been stopped.
     package func start(settings: [String: String]) throws {
@@ -74,6 +113,9 @@ package final class PostfixPrimary: Primary {
         // Init mode: it is the first process of its namespace, and would not end on SIGTERM otherwise.
         let master = try self.root.program("/usr/lib/postfix/sbin/master", ["-i"])
         try self.process.start(master, self.address) { self.log + self.complaint }
+        for server in self.servers {
+            do { try waitForPort(server.address) } catch { throw HarnessError("\(error)\n\(self.log)") }
+        }
     }
 
     package func stop() throws { try self.process.stop() }
@@ -101,7 +143,9 @@ package final class PostfixPrimary: Primary {
         let host = self.address.isV6 ? "[\(self.address.host)]" : self.address.host
         let entrance = self.isScreened ? "1 postscreen\n\(Self.screeningServices)" : "- smtpd\n"
         try folder.write(
-            "etc/postfix/master.cf", "\(host):\(self.address.port) inet n - n - \(entrance)" + Self.services)
+            "etc/postfix/master.cf",
+            "\(host):\(self.address.port) inet n - n - \(entrance)" + Self.services
+                + self.servers.map(\.entry).joined())
         try folder.write(
             "etc/postfix/dynamicmaps.cf",
             "pcre postfix-pcre.so dict_pcre_open\nlmdb postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\n")

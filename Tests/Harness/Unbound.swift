@@ -5,15 +5,17 @@ package final class Unbound: Sendable {
     private let process = PeerProcess()
 
     /// - Parameters:
+    ///   - port: a free one if it is nil. For peers that know only port 53, with an address that nobody else has.
     ///   - stubs: authoritative servers such as ``NSD``, by the zone's name.
     ///   - forwards: resolvers, by the zone's name.
     ///   - anchors: DS or DNSKEY records that are trusted; see ``SignedZone``.
     ///   - settings: more lines of the `server:` section.
     package init(
-        host: String = "127.0.0.1", stubs: [String: Endpoint] = [:], forwards: [String: Endpoint] = [:],
+        host: String = "127.0.0.1", port: Int? = nil, stubs: [String: Endpoint] = [:],
+        forwards: [String: Endpoint] = [:],
         anchors: [String] = [], settings: [String] = []
     ) throws {
-        self.address = try .free(host)
+        self.address = try port.map { Endpoint(host, $0) } ?? .free(host)
         self.folder = try TemporaryFolder()
         let root = try self.folder.write(
             "root.zone",

@@ -1,10 +1,9 @@
 import Foundation
-import Harness
 import Synchronization
 
 /// A policy service that does what a test says about each question of each connection.
-final class PolicyServer: Sendable {
-    enum Answer: Sendable {
+package final class PolicyServer: Sendable {
+    package enum Answer: Sendable {
         case bytes([UInt8])
         /// Octet by octet.
         case slowly(String)
@@ -18,10 +17,10 @@ final class PolicyServer: Sendable {
     /// - Parameters:
     ///   - connection: counted from 0.
     ///   - question: counted from 0 on each connection.
-    typealias Script = @Sendable (_ connection: Int, _ question: Int, _ lines: [String]) -> Answer
+    package typealias Script = @Sendable (_ connection: Int, _ question: Int, _ lines: [String]) -> Answer
 
-    let address: Harness.Endpoint
-    private let socket: Harness.ListeningSocket
+    package let address: Endpoint
+    private let socket: ListeningSocket
     private let script: Script
     private let shared = Mutex(Shared())
 
@@ -31,7 +30,7 @@ final class PolicyServer: Sendable {
         var questions: [[String]] = []
     }
 
-    init(_ script: @escaping Script) throws {
+    package init(_ script: @escaping Script) throws {
         self.socket = try .init(.free())
         self.address = self.socket.address
         self.script = script
@@ -50,23 +49,23 @@ final class PolicyServer: Sendable {
     }
 
     /// The same answer to everything.
-    convenience init(always answer: String) throws {
+    package convenience init(always answer: String) throws {
         try self.init { _, _, _ in .bytes(Array(answer.utf8)) }
     }
 
-    func end() {
+    package func end() {
         shutdown(self.socket.descriptor, Int32(SHUT_RDWR))
         self.closeConnections()
     }
 
-    func closeConnections() {
+    package func closeConnections() {
         for connection in self.shared.withLock({ $0.open }) { shutdown(connection, Int32(SHUT_RDWR)) }
     }
 
-    var connections: Int { self.shared.withLock { $0.connections } }
-    var openConnections: Int { self.shared.withLock { $0.open.count } }
+    package var connections: Int { self.shared.withLock { $0.connections } }
+    package var openConnections: Int { self.shared.withLock { $0.open.count } }
     /// All that was asked, each the lines of a question.
-    var questions: [[String]] { self.shared.withLock { $0.questions } }
+    package var questions: [[String]] { self.shared.withLock { $0.questions } }
 
     private func serve(_ connection: Int32, _ number: Int) {
         var unread: [UInt8] = []
