@@ -55,4 +55,26 @@ import Testing
             return
         }
     }
+
+    @Test func `the daemon greylists with it, and marks what was sent away before`() throws {
+        let postgrey = try Postgrey()
+        let sink = try SMTPSink(keepsMessages: true)
+        let postern = try PosternProcess(
+            primary: sink.address,
+            more: "restrictions: {recipient: [{check_policy_service: \"inet:\(postgrey.address)\"}]}\n"
+                + "reply_reference: false")
+        let first = try postern.send()
+        #expect(first.code == 450 && first.text.hasPrefix("4.2.0 <user@example.test>: Recipient address rejected: "))
+        #expect(first.text.contains("Greylisted"), "\(first)")
+        try eventually("the end of the delay") { try postern.send().code == 250 }
+        try sink.wait(for: 1)
+        let message = try #require(try sink.messages().first)
+        #expect(String(decoding: message.content, as: UTF8.self).hasPrefix("X-Greylist: delayed "), "\(message)")
+
+        // Without it, its default action holds: nobody is let in unasked, or refused for good.
+        try postgrey.stop()
+        #expect(
+            try postern.send().description
+                == "451 4.3.5 <user@example.test>: Recipient address rejected: Server configuration problem")
+    }
 }
