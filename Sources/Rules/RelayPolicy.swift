@@ -37,6 +37,8 @@ package struct RelayPolicy: Sendable {
     private let unverified: Unverified
     private let postmaster: Mailbox?
     package let keys: AddressKeys
+    /// Recipients that are taken for ours without standing anywhere, for trying rules out.
+    private var assumed: Set<Mailbox> = []
 
     /// - Parameters:
     ///   - recipients: the addresses that exist, in any of these.
@@ -57,6 +59,17 @@ package struct RelayPolicy: Sendable {
     /// Whether a client may send to anybody.
     package func trusts(_ client: IPAddress) -> Bool { self.relayNetworks.contains { $0.contains(client) } }
 
+    /// The same with some recipients more.
+    package func assuming(_ recipients: [Mailbox]) -> RelayPolicy {
+        var policy = self
+        policy.assumed.formUnion(recipients)
+        return policy
+    }
+
+    private func isOurs(_ domain: DomainName) -> Bool {
+        self.relayDomains.contains(domain) || self.assumed.contains { $0.domain == .name(domain) }
+    }
+
     /// Whose mail it is; nil if nobody is the postmaster.
     package func mailbox(for path: ForwardPath) -> Mailbox? {
         switch path {
@@ -68,23 +81,25 @@ package struct RelayPolicy: Sendable {
     /// Whether anybody may send there: a domain of ours, and no address that asks to be sent onwards.
     package func relays(_ mailbox: Mailbox) -> Bool {
         guard case .name(let domain) = mailbox.domain else { return false }
-        return self.relayDomains.contains(domain) && !mailbox.localPart.routesOnward
+        return self.isOurs(domain) && !mailbox.localPart.routesOnward
     }
 
     /// Whether an address exists; nil if its domain is none of ours.
     package func knows(_ mailbox: Mailbox) -> Bool? {
-        guard case .name(let domain) = mailbox.domain, self.relayDomains.contains(domain) else { return nil }
+        guard case .name(let domain) = mailbox.domain, self.isOurs(domain) else { return nil }
         return self.isKnown(mailbox, domain)
     }
 
     /// Whether a table has the address, or its domain for all of them.
     package func lists(_ mailbox: Mailbox) -> Bool {
+        if self.assumed.contains(mailbox) { return true }
         let keys = self.keys.recipient(mailbox)
         return self.recipients.contains { table in keys.contains { table[$0] != nil } }
     }
 
     private func isKnown(_ mailbox: Mailbox, _ domain: DomainName) -> Bool {
         if self.lists(mailbox) { return true }
+        guard !self.assumed.contains(where: { $0.domain == mailbox.domain }) else { return false }
         guard !self.recipientDomains.contains(domain.ascii) else { return false }
         switch self.unverified {
         case .refused: return false

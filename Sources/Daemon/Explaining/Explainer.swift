@@ -135,7 +135,8 @@ private struct ExplanationRun {
     }
 
     private mutating func evaluate(_ command: Evaluation.Command) throws(Needs) -> Refused? {
-        let policy = self.generation.receiver.policy
+        var policy = self.generation.receiver.policy
+        policy.relay = policy.relay.assuming(self.session.assumedRecipients)
         let result = Evaluation.run(
             command, policy: policy, facts: self.facts, answers: self.answers, before: self.effects,
             carried: &self.carried, delaysRefusals: policy.delaysRefusals, isTracing: true)

@@ -11,6 +11,8 @@ package struct HypotheticalSession: Sendable {
     package var forwardPaths: [ForwardPath]
     /// With CRLF line ends; nil to end before the content.
     package var content: [UInt8]?
+    /// Recipients that are taken for ours, whatever the tables say.
+    package var assumedRecipients: [Mailbox] = []
 
     package init(
         client: IPAddress, clientName: ClientName? = nil, helo: String, reversePath: ReversePath,

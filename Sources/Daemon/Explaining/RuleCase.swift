@@ -8,6 +8,7 @@ package import Rules
 ///     helo mail.example.com
 ///     from boss@example.com                  <> for the null reverse-path
 ///     to user@example.org                    again for more recipients
+///     ours user@example.org                  taken for a recipient of ours, whatever the tables say
 ///     dns mail.example.com A 192.0.2.1       FAIL for no answer; what is not named does not exist
 ///     policy DUNNO                           what every policy service says
 ///     recipient user@example.org known       known, unknown or undecided; where tables do not say
@@ -113,13 +114,18 @@ extension RuleCase {
         case "helo": self.session.helo = value
         case "from": self.session.reversePath = try ExplainRequest.reversePath(value)
         case "to": self.session.forwardPaths.append(try ExplainRequest.forwardPath(value))
+        case "ours":
+            guard case .mailbox(let mailbox) = try ExplainRequest.forwardPath(value) else {
+                throw OptionProblem("'ours' takes an address with a domain")
+            }
+            self.session.assumedRecipients.append(mailbox)
         case "dns": self.records.append(try Self.record(words))
         case "policy": self.policy = value
         case "recipient": try self.setRecipient(words)
         case "expect": self.expected = try Self.expectation(words)
         default:
             throw OptionProblem(
-                "'\(keyword)' is none of case, client, helo, from, to, dns, policy, recipient, expect and |")
+                "'\(keyword)' is none of case, client, helo, from, to, ours, dns, policy, recipient, expect and |")
         }
     }
 

@@ -119,7 +119,7 @@ package enum Stage: String, CaseIterable, Sendable {
 package struct RestrictionPolicy: Sendable {
     package var lists: [Stage: RestrictionList]
     package var classes: [String: RestrictionList]
-    package let relay: RelayPolicy
+    package var relay: RelayPolicy
     package let options: RestrictionOptions
     /// What a transport table says of a recipient that is never taken: `error:`, `retry:`.
     package let routeRefusal: @Sendable (Mailbox) -> Reply?
