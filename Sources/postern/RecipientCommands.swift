@@ -31,7 +31,8 @@ struct RecipientsCommand: ParsableCommand {
             let gathered: RecipientSync.Gathered
             do {
                 gathered = try await RecipientSync.gather(
-                    RecipientSync.Source(self.from), configuration, policy: VerifyPolicy(), at: WallClock.system.now())
+                    RecipientSync.Source(self.from), configuration, policy: configuration.callout.policy,
+                    at: WallClock.system.now())
             } catch let error as RecipientSync.Unavailable {
                 throw CommandFailure(1, error.message)
             }

@@ -91,6 +91,9 @@ struct RecipientTests {
 
     @Test func `whom the primary accepted becomes a list, unless it accepts everybody`() throws {
         let postern = try self.process()
+        // It needs no daemon, and one would have made the folder.
+        _ = try postern.stop()
+        try FileManager.default.removeItem(atPath: postern.folder.path("state/\(VerifyArchive.folderName)"))
         let before = try self.sync(postern, "--from", "callout")
         #expect(before.ending == .exited(1) && before.errors.contains("nothing has been verified yet"))
         let folder = try postern.folder.make(folder: "state/\(VerifyArchive.folderName)")
