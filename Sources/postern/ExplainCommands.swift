@@ -19,6 +19,8 @@ struct Explain: AsyncParsableCommand {
     @Option(help: "The forward-path; may be given again.") var to: [String]
     @Option(help: "File with a message.") var message: String?
     @Option(name: .customLong("config"), help: "Explain by this configuration file.") var file: String?
+    @Option(help: "Socket of the daemon, where it is not the one that /etc/postern/postern.yaml names.")
+    var control: String?
     @OptionGroup var resolver: ResolverArguments
     @Flag(help: "Print one JSON document.") var json = false
 
@@ -38,8 +40,8 @@ struct Explain: AsyncParsableCommand {
         guard self.file != nil || self.resolver.server != nil else {
             var command = ControlRequest(.explain)
             command.explain = request
-            let source = try ConfigurationOption.parse([])
-            return try source.connect().document(command, as: Explanation.self).0
+            let path = try self.control ?? Configuration(file: ConfigurationOption.standardFile).control
+            return try ControlClient(path: path).document(command, as: Explanation.self).0
         }
         let session: HypotheticalSession
         do throws(OptionProblem) { session = try request.session() } catch { throw CommandFailure(2, error.message) }
