@@ -47,7 +47,7 @@ let fuzzers: [Target] =
 
 /// The program that measures tables: Tests/bench/README.md.
 let benches: [Target] =
-    Context.environment["POSTERN_BENCH"] == nil
+    Context.environment["POSTERN_BENCH_TARGETS"] == nil
     ? []
     : [
         .executableTarget(
