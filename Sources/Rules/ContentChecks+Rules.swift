@@ -24,7 +24,7 @@ extension ContentChecks {
     ) -> FoundRule? {
         for table in self.rules[contentClass] {
             var faults: [TableFault] = []
-            let match = table.lookup(octets: text, faults: &faults)
+            let match = table.lookup(octets: text, skipping: self.givenUp[table.name] ?? [], faults: &faults)
             for fault in faults { self.count(fault, of: table) }
             guard let match else { continue }
             return FoundRule(
@@ -87,6 +87,7 @@ extension ContentChecks {
         if count == ContentOutcome.reportedPatternFaults {
             self.report(fault.message, line: fault.line, of: table)
         }
+        if count == ContentOutcome.mostPatternFaults { self.givenUp[table.name, default: []].insert(fault.line) }
     }
 
     /// Each once.

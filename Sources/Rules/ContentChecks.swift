@@ -24,6 +24,9 @@ package struct ContentChecks: Sendable {
     package internal(set) var outcome = ContentOutcome()
     /// How often each pattern has reached its limit.
     var patternFaults: [PatternPlace: Int] = [:]
+    /// Lines of tables whose patterns are not tried any more, or a message of lines that are made for them would take
+    /// the limit of a pattern for each.
+    var givenUp: [String: Set<Int>] = [:]
     var framing: MessageFraming
 
     private var stage = Stage.checking

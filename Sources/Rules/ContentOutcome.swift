@@ -61,6 +61,8 @@ package struct ContentOutcome: Hashable, Sendable {
     package static let limit = 100
     /// A pattern that often hits its limit in one message is reported: once may be the message's fault.
     package static let reportedPatternFaults = 3
+    /// So often in one message a pattern is tried although it reaches its limit.
+    package static let mostPatternFaults = 20
 
     package init() {}
 }

@@ -29,6 +29,14 @@ package struct PatternTable: Sendable {
             case entry(Int)
             /// `if`, and the step behind its `endif`.
             case condition(end: Int)
+
+            /// Where a look-up goes on behind a step at a place, if the step counts for nothing.
+            func behind(_ place: Int) -> Int {
+                switch self {
+                case .entry: place + 1
+                case .condition(let end): end
+                }
+            }
         }
 
         let line: Int
@@ -70,7 +78,11 @@ package struct PatternTable: Sendable {
     ///
     /// - Parameter faults: gets a fault for each pattern that reached a limit; it counts as one that does not match,
     ///   and an `if` with it is not entered.
-    package func lookup(_ octets: UnsafeRawBufferPointer, faults: inout [TableFault]) -> TableMatch? {
+    ///
+    /// - Parameter skipped: lines whose patterns are not tried: they count as those that reach a limit.
+    package func lookup(
+        _ octets: UnsafeRawBufferPointer, skipping skipped: Set<Int> = [], faults: inout [TableFault]
+    ) -> TableMatch? {
         Workspace.use { workspace in
             let prefix = PatternPrefix.Key(octets)
             var attempt = PatternAttempt(octets, workspace)
@@ -78,6 +90,10 @@ package struct PatternTable: Sendable {
             var place = 0
             while place < self.steps.count {
                 let step = self.steps[place]
+                if !skipped.isEmpty, skipped.contains(step.line) {
+                    place = step.action.behind(place)
+                    continue
+                }
                 switch step.action {
                 case .entry(let number):
                     let isOpen = step.prefix.allows(prefix)

@@ -88,9 +88,13 @@ package struct RuleTable: Sendable {
     }
 
     /// The same for octets that need not be UTF-8, such as a line of a message.
-    package func lookup(octets: UnsafeRawBufferPointer, faults: inout [TableFault]) -> TableMatch? {
+    ///
+    /// - Parameter skipped: lines of a table of patterns that are not tried.
+    package func lookup(
+        octets: UnsafeRawBufferPointer, skipping skipped: Set<Int> = [], faults: inout [TableFault]
+    ) -> TableMatch? {
         switch self.content {
-        case .pattern(let table): table.lookup(octets, faults: &faults)
+        case .pattern(let table): table.lookup(octets, skipping: skipped, faults: &faults)
         case .text, .cidr, .fixed: self.lookup(String(decoding: octets, as: UTF8.self), faults: &faults)
         }
     }

@@ -70,3 +70,24 @@ struct ContentPatternTests {
         #expect(problems == ["2: unknown action 'REJCT'", "4: FILTER needs transport:destination"])
     }
 }
+
+/// Patterns that take too long.
+struct ContentPatternLimitTests {
+    @Test func `a pattern that reaches its limit again and again is reported, given up, and hides no others`() throws {
+        let table = try PatternTable(text: "/^(a+)+$/ REJECT slow\n/^b/ REJECT found\n", kind: .pcre)
+        var checks = ContentChecks(
+            ContentRules(body: [RuleTable(name: "pcre:b", file: nil, content: .pattern(table))]))
+        var output: [UInt8] = []
+        // Each of these lines costs the whole limit, were it tried.
+        let line = String(repeating: "a", count: 40) + "!\r\n"
+        let content = "Subject: x\r\n\r\n" + String(repeating: line, count: 1000) + "b\r\n"
+        Array(content.utf8).withUnsafeBytes { checks.feed($0, into: &output) }
+        checks.finish(into: &output)
+        #expect(checks.outcome.faults.map(\.line) == [1])
+        guard case .reject(let reply) = checks.outcome.verdict else {
+            Issue.record("\(checks.outcome.verdict)")
+            return
+        }
+        #expect(reply.lines == ["found"])
+    }
+}

@@ -239,3 +239,20 @@ struct PatternTableTests {
         #expect(try self.lookup("a", "/a/\n") == "1: ")
     }
 }
+
+extension PatternTableTests {
+    @Test func `patterns that are given up count for nothing, and hide no others`() throws {
+        let table = try PatternTable(
+            text: "/a/ one\nif /b/\n/x/ two\nendif\n/b/ three\n/c/ four\n", kind: .pcre)
+        func value(_ key: String, skipping skipped: Set<Int>) -> String? {
+            var faults: [TableFault] = []
+            var key = key
+            return key.withUTF8 {
+                table.lookup(UnsafeRawBufferPointer($0), skipping: skipped, faults: &faults)?.value
+            }
+        }
+        #expect(value("a c", skipping: []) == "one" && value("a c", skipping: [1]) == "four")
+        #expect(value("b x", skipping: []) == "two" && value("b x", skipping: [2]) == "three")
+        #expect(value("b x", skipping: [3, 5]) == nil)
+    }
+}
