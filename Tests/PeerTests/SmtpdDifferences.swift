@@ -20,7 +20,33 @@ enum SmtpdDifferences {
     private static let dot = "a name with a dot behind it is the same name"
     private static let empty = "an action that says nothing is a mistake of the service, which lets nobody in"
 
+    private static let length = "a line of a reply has at most 512 octets (RFC 5321 §4.5.3.1.5)"
+    private static let once = "a field is put on top once, however many recipients want it there"
+    private static let failing = "an answer that means that the list cannot be asked says nothing about the client"
+
     private static let all: [String: [String: Difference]] = [
+        "actions": [
+            "words: 198.18.1.1 mail.good.test long@good.test user@example.test": .init(
+                postfix: "554 5.7.1 Own " + String(repeating: "words and ", count: 60) + "words, 221 2.0.0",
+                postern: "554 5.7.1 Own " + String(repeating: "words and ", count: 43) + "wor, 221 2.0.0",
+                reason: Self.length),
+            "more than one message: 198.18.1.1 mail.good.test prepend@good.test other@example.test "
+                + "team@example.test data": .init(
+                    postfix: "kept for other@example.test and team@example.test with X-Own: first with X-Own: other "
+                        + "with X-Own: first with X-Own: team",
+                    postern: "kept for other@example.test and team@example.test with X-Own: first with X-Own: other "
+                        + "with X-Own: team", reason: Self.once),
+            "more than one message: 198.18.1.1 mail.good.test prepend@good.test user@example.test "
+                + "other@example.test nobody@example.test data": .init(
+                    postfix: "kept for other@example.test and user@example.test with X-Own: first with X-Own: first "
+                        + "with X-Own: other with X-Own: first",
+                    postern: "kept for other@example.test and user@example.test with X-Own: first with X-Own: other",
+                    reason: Self.once),
+            "more than one message: 198.18.1.1 mail.good.test ok@good.test other@example.test "
+                + "other@example.test data": .init(
+                    postfix: "kept for other@example.test with X-Own: other with X-Own: other",
+                    postern: "kept for other@example.test with X-Own: other", reason: Self.once),
+        ],
         "content": [
             "DATA is rejected: 198.18.1.1 | EHLO mail.good.test | MAIL FROM:<alice@good.test> "
                 + "| RCPT TO:<user@example.test> | DATA | RCPT TO:<other@example.test> | RSET | NOOP": .init(
@@ -38,9 +64,11 @@ enum SmtpdDifferences {
                 postern: "501 5.1.7, 503 5.5.1, 221 2.0.0", reason: Self.syntax)
         ],
         "dnslists": [
+            "a list of addresses: 198.18.3.3 mail.good.test alice@good.test user@example.test": .init(
+                postfix: "554 5.7.1, 221 2.0.0", postern: "250 2.1.5, 221 2.0.0", reason: Self.failing),
             "a list for domains of senders: 198.18.1.1 mail.good.test alice user@example.test": .init(
                 postfix: "250 2.1.0, 250 2.1.5, 221 2.0.0",
-                postern: "501 5.1.7, 503 5.5.1, 221 2.0.0", reason: Self.syntax)
+                postern: "501 5.1.7, 503 5.5.1, 221 2.0.0", reason: Self.syntax),
         ],
         "early": [
             "clients: 198.18.1.2 mail.good.test alice@good.test user@example.test": .init(

@@ -105,7 +105,8 @@ import Testing
                         let content = part.prepends ? try postern.process.command("queue", "content", id).output : ""
                         return SmtpdResult.Message(
                             entry.recipients, isHeld: entry.isHeld,
-                            content: content.components(separatedBy: .newlines))
+                            content: content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(
+                                String.init))
                     })
             }
         }
@@ -143,7 +144,8 @@ struct SmtpdResult: Sendable {
         /// - Parameter content: its lines, of which the fields count that rules put on top.
         init(_ recipients: [String], isHeld: Bool, content: [String]) {
             let fields = content.prefix { !$0.isEmpty }.filter { $0.hasPrefix("X-Own") }.map { " with \($0)" }.joined()
-            self.text = "\(isHeld ? "held" : "kept") for \(recipients.sorted().joined(separator: " and "))\(fields)"
+            self.text =
+                "\(isHeld ? "held" : "kept") for \(Set(recipients).sorted().joined(separator: " and "))\(fields)"
         }
     }
 
