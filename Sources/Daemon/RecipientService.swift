@@ -45,7 +45,7 @@ final class RecipientService: Sendable {
         case .recipient(let mailbox):
             return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
         case .verification(let mailbox, .recipient):
-            return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
+            return await self.verified(mailbox, generation.configuration.callout.reject)
         case .verification(let mailbox, .sender):
             let reject = generation.configuration.callout.reject
             let objection = await self.verification.senders.objection(
@@ -53,6 +53,23 @@ final class RecipientService: Sendable {
             guard let (reply, reason) = objection else { return .known }
             return reply.code == reject.code ? .unknown(reply, why: reason) : .undecided(reply, why: reason)
         case .names, .policy, .pause: return .unverified
+        }
+    }
+
+    /// For `reject_unverified_recipient`, which asks the recipient's server whatever the tables say.
+    private func verified(_ mailbox: Mailbox, _ reject: RejectCode) async -> AddressFinding {
+        let answer: Verifier.Answer
+        do { answer = try await self.verification.recipients.verify(mailbox, on: self.loop).get() } catch {
+            return .unverified  // The loop is gone, and with it the session.
+        }
+        switch answer.verdict {
+        case .accepted: return .known
+        case .refused:
+            let reply = Reply(reject.code, .init(1, 1), "Recipient address rejected: undeliverable address")
+            return .unknown(reply, why: answer.reason)
+        case .undecided:
+            let reply = Reply(450, .init(1, 1), "Recipient address rejected: unverified address, try again later")
+            return .undecided(reply, why: answer.reason)
         }
     }
 

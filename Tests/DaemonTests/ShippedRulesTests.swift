@@ -65,4 +65,9 @@ struct ShippedRulesTests {
                 "7: 'hilo' is none of case, client, helo, from, to, ours, dns, policy, recipient, expect and |",
             ])
     }
+
+    @Test func `line ends may be those of other systems`() throws {
+        let cases = try RuleCases("case a\r\nto postmaster\r\nexpect accept\r\ncase b\r\nexpect accept\r\n").cases
+        #expect(cases.map(\.title) == ["a", "b"] && cases.map(\.line) == [1, 4])
+    }
 }

@@ -44,9 +44,10 @@ package struct RuleCases: Sendable {
     /// - Throws: every line that cannot be read.
     package init(_ text: String) throws(TableProblems) {
         var problems: [TableProblem] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        for (index, line) in lines.enumerated() {
             let number = index + 1
-            do throws(OptionProblem) { try self.read(line.last == "\r" ? line.dropLast() : line, number) } catch {
+            do throws(OptionProblem) { try self.read(line, number) } catch {
                 problems.append(TableProblem(line: number, message: error.message))
             }
         }

@@ -11,7 +11,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline
     // Files and messages.
-    case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify
+    case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases, restrictions
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
@@ -20,7 +20,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
             .cidr, .record, .dns, .verify:
             4096
         // The parser of YAML recurses.
-        case .command, .configuration, .control, .log, .pattern, .pgsql: 2048
+        case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
         case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline: 512
         }
     }
@@ -62,6 +62,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .pass: try checkPassRecord(bytes)
         case .pgsql: try checkPgsqlFile(bytes)
         case .verify: try checkVerifyRecord(bytes)
+        case .cases: try checkCases(bytes)
+        case .restrictions: try checkRestrictions(bytes)
         case .dns: try checkDNSMessage(bytes)
         case .control: try checkControl(bytes)
         case .log: try checkLog(bytes)
@@ -73,7 +75,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
-            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify:
+            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions:
             false
         }
     }
