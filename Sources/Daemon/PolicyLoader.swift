@@ -127,8 +127,7 @@ struct PolicyLoader {
 
     /// Without an end for strangers the relay would be open (Postfix's `fail_required`).
     private mutating func checkRelay(_ lists: [Stage: RestrictionList]) {
-        let items = (lists[.relay]?.items ?? []) + (lists[.recipient]?.items ?? [])
-        guard !items.contains(where: { !$0.onlyWarns && $0.restriction.refusesStrangers }) else { return }
+        guard lists[.relay]?.end != .refuses, lists[.recipient]?.end != .refuses else { return }
         self.errors.append(
             FileError(
                 file: self.file,
@@ -154,6 +153,22 @@ struct PolicyLoader {
             _ = try RestrictionReader(classes: self.classes).list("", words: names, file: nil, line: nil)
             return nil
         } catch { return error.message }
+    }
+}
+
+extension RestrictionList {
+    /// What becomes of a stranger who comes to it.
+    fileprivate enum End { case permits, refuses }
+
+    /// The first element that ends the way for every stranger; what stands behind it is never asked. Nil without one.
+    fileprivate var end: End? {
+        for item in self.items {
+            if case .permit = item.restriction { return .permits }
+            if item.onlyWarns { continue }
+            if item.restriction.refusesStrangers { return .refuses }
+            if case .list(let list) = item.restriction, let end = list.end { return end }
+        }
+        return nil
     }
 }
 

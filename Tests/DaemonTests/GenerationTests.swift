@@ -208,4 +208,23 @@ extension GenerationTests {
         try self.configure("proxy: {listen: [\"127.0.0.1:25\"]}")
         #expect(self.errors().first?.contains("listen and networks go together") == true)
     }
+
+    @Test(arguments: [
+        ("{relay: []}", false), ("{relay: [permit_mynetworks]}", false), ("{relay: [reject_unauth_destination]}", true),
+        // What stands behind a permit is never asked.
+        ("{relay: [permit, reject_unauth_destination]}", false),
+        ("{relay: [warn_if_reject, permit, reject]}", false), ("{relay: [warn_if_reject, reject]}", false),
+        ("{relay: [open, reject_unauth_destination]}", false), ("{relay: [closed]}", true),
+        ("{relay: [{warn_if_reject: closed}]}", false), ("{relay: [outer, reject]}", false),
+        ("{relay: [reject_unauth_destination, permit]}", true), ("{relay: [defer_unauth_destination]}", true),
+        ("{relay: [permit], recipient: [permit_mynetworks, reject]}", true),
+        ("{relay: [permit], recipient: [permit, reject]}", false),
+    ])
+    func `a configuration that lets anybody send to anybody is refused`(lists: String, isClosed: Bool) throws {
+        try self.configure(
+            "restriction_classes: {open: [permit], outer: [permit_mynetworks, open], closed: [reject]}\n"
+                + "restrictions: \(lists)")
+        let error = "postern.yaml: restrictions.relay lets anybody send to anybody: it needs reject_unauth_destination"
+        #expect(self.errors() == (isClosed ? [] : [error]))
+    }
 }
