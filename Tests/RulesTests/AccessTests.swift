@@ -132,6 +132,16 @@ struct AccessTests {
         #expect(try fixture.outcome().effects.holds?.key == "example.test")
     }
 
+    @Test func `DISCARD does not undo what is deferred`() throws {
+        var fixture = RestrictionFixture([
+            .sender: ["defer_if_permit"], .recipient: ["check_recipient_access hash:r"],
+        ])
+        fixture.tables = ["hash:r": "user@example.test DISCARD\n"]
+        #expect(
+            try fixture.reply()
+                == "450 4.7.0 <sender@client.example>: Sender address rejected: defer_if_permit requested")
+    }
+
     @Test func `DISCARD ends everything, for all recipients`() throws {
         var fixture = RestrictionFixture([
             .sender: ["check_sender_access hash:s"], .recipient: ["reject"], .data: ["reject"],

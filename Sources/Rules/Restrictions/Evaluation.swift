@@ -165,7 +165,8 @@ extension Evaluation {
         self.begin(with: self.carried.sender)
         if let refusal = try self.refusal(of: .relay) { return refusal }
         if let refusal = try self.refusal(of: .recipient) { return refusal }
-        if let refusal = self.deferredPermit() { return refusal }
+        // DISCARD does not undo it: what might have been refused must come again, and is not lost.
+        if let refusal = self.deferIfPermit { return refusal }
         guard !self.isDiscarded else { return nil }
         self.current = Reason(stage: Stage.recipient.rawValue, restriction: "reject_unlisted_recipient")
         guard case .refuse(let refusal) = try self.unlisted(.recipient) else { return nil }
@@ -175,8 +176,7 @@ extension Evaluation {
     private mutating func content(_ stage: Stage) throws(Halt) -> Refused? {
         self.begin(with: nil)
         if self.facts.recipientCount > 1 { self.facts.forwardPath = nil }
-        if let refusal = try self.refusal(of: stage) { return refusal }
-        return self.deferredPermit()
+        return try self.refusal(of: stage) ?? self.deferIfPermit
     }
 
     private mutating func begin(with deferral: Refused?) {
@@ -184,10 +184,6 @@ extension Evaluation {
         self.deferIfReject = nil
         self.onlyWarns = false
         self.depth = 0
-    }
-
-    private func deferredPermit() -> Refused? {
-        self.isDiscarded ? nil : self.deferIfPermit
     }
 
     private mutating func refusal(of stage: Stage) throws(Halt) -> Refused? {
