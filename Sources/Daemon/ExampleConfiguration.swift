@@ -52,7 +52,8 @@ package struct ExampleConfiguration {
 
     private static let recipients = """
         # Addresses that exist: user@domain, or @domain for all of a domain. What stands behind means nothing.
-        @example.test   OK
+        user@example.test         OK
+        postmaster@example.test   OK
 
         """
 }
