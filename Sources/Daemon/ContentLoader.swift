@@ -31,6 +31,12 @@ struct ContentLoader {
             makeInflater: ArchiveInflater.make, file: self.file)
     }
 
+    private static func filterProblem(_ value: String) -> String? {
+        let words = value.split(maxSplits: 1) { $0 == " " || $0 == "\t" }
+        guard words.count == 2, words[0].equalsIgnoringCase("FILTER"), !words[1].contains("$") else { return nil }
+        return TableLoader.problem(inDestination: String(words[1]))
+    }
+
     private func attachments() -> AttachmentRules {
         var tables: [String: RuleTable] = [:]
         for rule in self.configuration.attachments.rules {
@@ -49,7 +55,10 @@ struct ContentLoader {
             do throws(OptionProblem) {
                 let table = try self.tables.ruleTable(name)
                 for (value, line) in table.values {
-                    guard let problem = ContentRules.problem(inValue: value, for: contentClass) else { continue }
+                    guard
+                        let problem = ContentRules.problem(inValue: value, for: contentClass)
+                            ?? Self.filterProblem(value)
+                    else { continue }
                     self.tables.add(FileError(file: table.file ?? self.file, line: line, message: problem))
                 }
                 return table

@@ -11,6 +11,8 @@ package final class GenerationKeeper: Sendable {
     private let former: Mutex<[Generation]> = Mutex([])
     private let apply: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
 
+    private let prepare: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
+
     package init(file: String, first: Generation) {
         self.file = file
         self.shared = Mutex(first)
@@ -22,6 +24,11 @@ package final class GenerationKeeper: Sendable {
     /// Who is told of each new generation.
     package func onChange(_ body: @escaping @Sendable (Generation) -> Void) {
         self.apply.withLock { $0 = body }
+    }
+
+    /// Who has to be ready for a generation before anybody works with it.
+    package func beforeChange(_ body: @escaping @Sendable (Generation) -> Void) {
+        self.prepare.withLock { $0 = body }
     }
 
     /// Reads everything anew. Any error leaves the old generation in force.
@@ -43,6 +50,7 @@ package final class GenerationKeeper: Sendable {
                 return ReloadReport(
                     generation: self.current.number, errors: ["there is no former generation"], warnings: [])
             }
+            self.prepare.withLock { $0 }(former)
             self.shared.withLock { $0 = former }
             self.apply.withLock { $0 }(former)
             return ReloadReport(generation: former.number, errors: [], warnings: [])
@@ -52,6 +60,7 @@ package final class GenerationKeeper: Sendable {
     private func reload(number: Int) -> ReloadReport {
         do {
             let new = try Generation(file: self.file, number: number)
+            self.prepare.withLock { $0 }(new)
             let old = self.shared.withLock { current in
                 defer { current = new }
                 return current

@@ -149,7 +149,9 @@ struct PolicyLoader {
 
     private func problem(inAction value: String) -> String? {
         do {
-            guard case .restrictions(let names) = try AccessAction(value) else { return nil }
+            let action = try AccessAction(value)
+            if case .filter(let destination) = action { return TableLoader.problem(inDestination: destination) }
+            guard case .restrictions(let names) = action else { return nil }
             _ = try RestrictionReader(classes: self.classes).list("", words: names, file: nil, line: nil)
             return nil
         } catch { return error.message }

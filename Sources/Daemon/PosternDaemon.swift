@@ -12,6 +12,7 @@ package import Resolver
 import SMTP
 import Screener
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 
 /// The daemon: everything that runs, from start to end.
@@ -122,7 +123,7 @@ package struct PosternDaemon {
         let context = ReceiverContext(
             hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
             clients: clients, names: parts.names, policies: policies,
-            addresses: { await recipients.finding($0, keeper.current) }, generation: { keeper.current.receiver })
+            addresses: { await recipients.finding($0, generation: $1) }, generation: { keeper.current.receiver })
         let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
@@ -131,12 +132,9 @@ package struct PosternDaemon {
         keeper.onChange { generation in
             forwarder.use(generation.forwarder)
             entrance.use(generation)
-            recipients.use(generation)
             pool.submit { state in
                 guard case .active = state else { return }
-                do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
-                    logger.error("recipients keep their old lanes", metadata: ["error": "\(error)"])
-                }
+                Self.nameLanes(of: queue, keeper, logger)
             }
         }
         let commands = ControlCommands(
@@ -171,6 +169,18 @@ package struct PosternDaemon {
         ).run()
     }
 
+    /// One at a time, and each by what is in force then: of two reloads the later one has the last word.
+    private static func nameLanes(of queue: LMDBQueue, _ keeper: GenerationKeeper, _ logger: Logger) {
+        self.naming.withLock { _ in
+            let generation = keeper.current
+            do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
+                logger.error("recipients keep their old lanes", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private static let naming = Mutex(())
+
     private func recipients(
         _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
     ) throws -> RecipientService {
@@ -183,8 +193,8 @@ package struct PosternDaemon {
                 state: configuration.state, hostname: self.generation.hostname, listeners: configuration.listen,
                 interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
                 generation: { keeper.current.forwarder }, warn: warn))
-        let recipients = RecipientService(verification, loop: loop, warn: warn)
-        recipients.use(self.generation)
+        let recipients = RecipientService(verification, loop: loop, first: self.generation, warn: warn)
+        keeper.beforeChange { recipients.use($0) }
         return recipients
     }
 

@@ -16,31 +16,59 @@ final class RecipientService: Sendable {
     private let verification: Verification
     private let loop: any EventLoop
     private let warn: @Sendable (String) -> Void
-    /// Data bases with their connections; one that a reload leaves as it is keeps them.
-    private let tables = Mutex<[RecipientDatabase: PgsqlTable]>([:])
+    private let shared: Mutex<Shared>
 
-    init(_ verification: Verification, loop: any EventLoop, warn: @escaping @Sendable (String) -> Void) {
+    private struct Shared {
+        /// Data bases with their connections; one that a reload leaves as it is keeps them.
+        var tables: [RecipientDatabase: PgsqlTable] = [:]
+        /// The last few generations: transactions finish on the one they began with.
+        var generations: [Generation]
+    }
+
+    private static let mostGenerations = 4
+
+    init(
+        _ verification: Verification, loop: any EventLoop, first: Generation,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
         self.verification = verification
         self.loop = loop
         self.warn = warn
+        self.shared = Mutex(Shared(generations: []))
+        self.use(first)
     }
 
+    /// Opens what a generation needs, before it is in force, and closes what none needs any more.
     func use(_ generation: Generation) {
         self.verification.use(generation.configuration.callout, generation.configuration.forwarder)
-        let gone = self.tables.withLock { tables in
-            let gone = tables.filter { !generation.databases.contains($0.key) }
-            for key in gone.keys { tables[key] = nil }
-            for database in generation.databases where tables[database] == nil {
-                do {
-                    tables[database] = try PgsqlTable(name: database.name, file: database.file, report: self.warn)
-                } catch { self.warn("\(database.name) cannot be opened: \(String(describing: error))") }
+        let gone = self.shared.withLock { shared in
+            shared.generations.append(generation)
+            if shared.generations.count > Self.mostGenerations { shared.generations.removeFirst() }
+            let needed = Set(shared.generations.flatMap(\.databases))
+            let gone = shared.tables.filter { !needed.contains($0.key) }
+            for key in gone.keys { shared.tables[key] = nil }
+            for database in generation.databases where shared.tables[database] == nil {
+                shared.tables[database] = self.open(database)
             }
             return Array(gone.values)
         }
         for table in gone { table.close() }
     }
 
-    func finding(_ lookup: Lookup, _ generation: Generation) async -> AddressFinding {
+    /// Nil if it cannot be opened: it counts as one that does not answer.
+    private func open(_ database: RecipientDatabase) -> PgsqlTable? {
+        do { return try PgsqlTable(name: database.name, file: database.file, report: self.warn) } catch {
+            self.warn("\(database.name) cannot be opened: \(String(describing: error))")
+            return nil
+        }
+    }
+
+    /// - Parameter number: the generation by which the transaction is judged.
+    func finding(_ lookup: Lookup, generation number: Int) async -> AddressFinding {
+        let found = self.shared.withLock { shared in
+            shared.generations.last { $0.number == number } ?? shared.generations.last
+        }
+        guard let generation = found else { return .unverified }
         switch lookup {
         case .recipient(let mailbox):
             return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
@@ -78,9 +106,10 @@ final class RecipientService: Sendable {
         let relay = generation.receiver.policy.relay
         sources.listed = { relay.lists($0) ? "relay_recipients" : nil }
         let keys = relay.keys
-        sources.databases = self.tables.withLock { tables in
-            generation.databases.compactMap { tables[$0] }
-        }.map { table in { await table.answer($0, keys) } }
+        let tables = self.shared.withLock { shared in generation.databases.map { ($0.name, shared.tables[$0]) } }
+        sources.databases = tables.map { name, table in
+            { mailbox in await table?.answer(mailbox, keys) ?? .failed("\(name) is not open") }
+        }
         sources.verifier = self.verification.recipients
         sources.verification = generation.configuration.callout
         sources.acceptsUnlisted = { relay.knows($0) ?? false }
@@ -90,9 +119,9 @@ final class RecipientService: Sendable {
     var alarms: [String] { self.verification.alarms }
 
     func shutDown() async {
-        let tables = self.tables.withLock { tables in
-            defer { tables = [:] }
-            return Array(tables.values)
+        let tables = self.shared.withLock { shared in
+            defer { shared.tables = [:] }
+            return Array(shared.tables.values)
         }
         for table in tables { table.close() }
         await self.verification.shutDown()

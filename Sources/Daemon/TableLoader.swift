@@ -16,6 +16,13 @@ final class TableLoader {
         self.folder = folder
     }
 
+    /// What is wrong with where FILTER sends a message.
+    static func problem(inDestination destination: String) -> String? {
+        guard let sample = Domain("example.com") else { return nil }
+        do throws(RouteError) { _ = try Route(destination, recipientDomain: sample) } catch { return error.message }
+        return nil
+    }
+
     func add(_ error: FileError) { self.errors.append(error) }
 
     func warn(_ problems: [TableProblem]?, _ reference: TableReference?) {

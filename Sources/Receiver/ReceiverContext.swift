@@ -37,8 +37,10 @@ package struct ReceiverGeneration: Sendable {
     }
 
     func performer(_ shared: ReceiverContext) -> LookupPerformer {
-        LookupPerformer(
-            names: shared.names, policies: shared.policies, services: self.services, addresses: shared.addresses)
+        let (addresses, number) = (shared.addresses, self.number)
+        return LookupPerformer(
+            names: shared.names, policies: shared.policies, services: self.services,
+            addresses: { await addresses($0, number) })
     }
 }
 
@@ -60,15 +62,15 @@ package struct ReceiverContext: Sendable {
     package let clients: ClientLimits
     package let names: any NameService
     package let policies: PolicyClient
-    /// Says of an address what the tables do not.
-    package let addresses: @Sendable (Lookup) async -> AddressFinding
+    /// Says of an address what the tables do not, by the generation of this number.
+    package let addresses: @Sendable (Lookup, Int) async -> AddressFinding
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
     package init(
         hostname: String, queue: any MailQueue, events: EventSink, clock: WallClock, clients: ClientLimits,
         names: any NameService, policies: PolicyClient,
-        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .unverified },
+        addresses: @escaping @Sendable (Lookup, Int) async -> AddressFinding = { _, _ in .unverified },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname

@@ -13,7 +13,7 @@ struct IncomingMessage {
     let inspector: ContentInspector?
     /// What the inspector has not seen.
     private var raw: [UInt8] = []
-    private var isInspecting = false
+    private var isWithInspector = false
     private var isInspected = false
     /// Pieces handed to the queue that are not on the disk yet.
     var pieces = 0
@@ -37,8 +37,8 @@ struct IncomingMessage {
     }
 
     /// So much waits already that nothing more should be read.
-    func isFull(limit: Int) -> Bool {
-        self.pieces >= limit || (self.isInspecting && self.raw.count >= Self.inspectedBytes)
+    func isFull(limit: Int, isInspecting: Bool) -> Bool {
+        self.pieces >= limit || (isInspecting && self.raw.count >= Self.inspectedBytes)
     }
 
     var headerHasEightBit: Bool { self.header.hasEightBit }
@@ -74,21 +74,21 @@ struct IncomingMessage {
 
     /// Nothing of the content is with the inspector, and it has seen all of it or need not.
     var isBehindInspection: Bool {
-        !self.isInspecting && (self.inspector == nil || self.isInspected || self.fault != nil)
+        !self.isWithInspector && (self.inspector == nil || self.isInspected || self.fault != nil)
     }
 
     /// What the inspector is to see next; nil while it is busy, or if too little has come.
     mutating func takeUninspected(isLast: Bool) -> [UInt8]? {
-        guard self.inspector != nil, self.fault == nil, !self.isInspecting, !self.isInspected,
+        guard self.inspector != nil, self.fault == nil, !self.isWithInspector, !self.isInspected,
             isLast || self.raw.count >= Self.inspectedBytes
         else { return nil }
-        self.isInspecting = true
+        self.isWithInspector = true
         defer { self.raw = [] }
         return self.raw
     }
 
     mutating func inspected(_ bytes: [UInt8], isLast: Bool) {
-        self.isInspecting = false
+        self.isWithInspector = false
         self.isInspected = isLast
         if self.fault == nil { self.content.buffer += bytes }
     }
@@ -116,14 +116,16 @@ extension SessionHandler {
 
     /// Gives the inspector what it has not seen, once it is enough or all.
     func inspect(isLast: Bool = false) {
-        guard let inspector = self.incoming?.inspector, let id = self.incoming?.content.id,
+        guard !self.policy.isInspecting, let inspector = self.incoming?.inspector, let id = self.incoming?.content.id,
             let bytes = self.incoming?.takeUninspected(isLast: isLast)
         else { return }
         let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
+        self.policy.isInspecting = true
         self.policy.decision = Task {
-            var output = inspector.feed(bytes)
+            // Of content that nobody wants any more nothing is looked at.
+            var output = Task.isCancelled ? [] : inspector.feed(bytes)
             var verdict: ContentVerdict?
-            if isLast {
+            if isLast, !Task.isCancelled {
                 let (rest, last) = inspector.finish()
                 output += rest
                 verdict = last
@@ -138,14 +140,20 @@ extension SessionHandler {
 
     /// - Parameter verdict: nil before the end.
     private func inspected(_ id: QueueID, _ bytes: [UInt8], _ verdict: ContentVerdict?) {
-        guard self.incoming?.content.id == id else { return }
-        self.incoming?.inspected(bytes, isLast: verdict != nil)
+        self.policy.isInspecting = false
+        if self.incoming?.content.id == id { self.take(bytes, verdict) }
+        // The content may have ended meanwhile, or another message have begun.
         self.handOnPiece()
+        self.storeIfComplete()
+    }
+
+    private func take(_ bytes: [UInt8], _ verdict: ContentVerdict?) {
+        self.incoming?.inspected(bytes, isLast: verdict != nil)
         guard let verdict else { return }
         for note in verdict.notes { self.log(note) }
         self.policy.effects.add(verdict.effects)
-        if let refusal = verdict.refusal { self.incoming?.fail(.refused(self.reply(for: refusal))) }
-        self.storeIfComplete()
+        guard let refusal = verdict.refusal, self.incoming?.fault == nil else { return }
+        self.incoming?.fail(.refused(self.reply(for: refusal)))
     }
 
     /// Gives content to the queue as soon as there is enough for a piece.
@@ -178,7 +186,9 @@ extension SessionHandler {
         switch event {
         case .contentEnded(nil): .contentEnded(self.incoming?.fault)
         case .chunkEnded(nil): .chunkEnded(self.incoming?.fault)
-        default: event
+        case .connected, .command, .malformed, .decided, .contentEnded, .chunkEnded, .stored, .delayElapsed, .timedOut,
+            .shutdown, .disconnected:
+            event
         }
     }
 
@@ -244,6 +254,7 @@ extension SessionHandler {
     }
 
     func dropIncoming() {
+        if self.policy.isInspecting { self.policy.decision?.cancel() }
         if let content = self.incoming?.content {
             self.shared.queue.drop(content.id, wasAppended: content.handedOnBytes > 0)
         }

@@ -16,18 +16,11 @@ extension SessionHandler {
     private func note(_ command: Command) {
         self.lastForwardPath = nil
         switch command {
-        case .helo(let name):
-            self.lastCommand = "HELO"
-            (self.facts.helo, self.facts.proto) = (name, "SMTP")
-        case .ehlo(let name):
-            self.lastCommand = "EHLO"
-            (self.facts.helo, self.facts.proto) = (name, "ESMTP")
+        case .helo: self.lastCommand = "HELO"
+        case .ehlo: self.lastCommand = "EHLO"
         case .mail(let path, _):
             self.lastCommand = "MAIL"
-            self.facts.reversePath = path
-            // Each transaction is judged by the generation in which it begins.
-            self.generation = self.shared.generation()
-            if self.facts.proto == "UTF8SMTP" { self.facts.proto = "ESMTP" }
+            self.lastReversePath = path
         case .rcpt(let path, _):
             self.lastCommand = "RCPT"
             self.lastForwardPath = path.description
@@ -45,9 +38,9 @@ extension SessionHandler {
         var refusal = MailEvent.Refusal(
             session: self.sessionID.description, client: self.facts.client, command: self.lastCommand, reply: reply)
         refusal.helo = self.facts.helo
-        refusal.reversePath = self.facts.reversePath
+        refusal.reversePath = self.lastCommand == "MAIL" ? self.lastReversePath : self.facts.reversePath
         refusal.forwardPath = self.lastForwardPath
-        if let (reference, reason) = self.policy.refusal {
+        if let (expected, reference, reason) = self.policy.refusal, expected == reply {
             (refusal.reference, refusal.reason) = (reference, reason)
             refusal.generation = self.generation.number
             self.policy.refusal = nil

@@ -12,9 +12,13 @@ struct SessionPolicy {
     var carried = Evaluation.Carried()
     /// The question that is being decided.
     var decision: Task<Void, Never>?
-    /// Why the reply that comes next refuses.
-    var refusal: (reference: String?, reason: Reason)?
+    /// Why a reply refuses that is on its way.
+    var refusal: (reply: Reply, reference: String?, reason: Reason)?
     var clientName: ClientName?
+    /// HELO has been judged where refusals are not delayed; else its lists are asked at RCPT.
+    var hasJudgedGreeting = false
+    /// A piece of content is with its inspector; of one connection never two, whichever messages they belong to.
+    var isInspecting = false
 }
 
 extension SessionHandler {
@@ -22,11 +26,10 @@ extension SessionHandler {
     func decide(_ question: ServerSession.Question) {
         self.facts.hasPipelined = self.hasPipelinedUnasked
         switch question.subject {
-        case .greeting:
-            guard self.generation.policy.delaysRefusals else { return self.evaluate(.helo, question) }
-            self.accept(question)
-        case .mail(_, let parameters): self.decideMail(parameters, question)
-        case .recipient(let path, _):
+        case .greeting(let greeting): self.decideGreeting(greeting, question)
+        case .mail(let path, let parameters): self.decideMail(path, parameters, question)
+        case .recipient(let path, let reversePath):
+            self.facts.reversePath = reversePath
             guard self.isWithin(.recipients) else { return self.refuse(question, .recipientRate) }
             self.facts.forwardPath = path
             if let sender = self.generation.probeSender, path == .mailbox(sender) {
@@ -34,25 +37,56 @@ extension SessionHandler {
             }
             self.evaluate(.recipient, question)
         case .content(let envelope):
+            self.facts.reversePath = envelope.reversePath
             self.facts.recipientCount = envelope.recipients.count
             self.facts.forwardPath = envelope.recipients.count == 1 ? .mailbox(envelope.recipients[0].mailbox) : nil
             self.evaluate(.data, question)
         }
     }
 
-    private func decideMail(_ parameters: MailParameters, _ question: ServerSession.Question) {
+    /// A greeting ends a transaction, so nothing of one is left for it.
+    private func decideGreeting(_ greeting: ServerSession.Greeting, _ question: ServerSession.Question) {
+        let before = (self.facts.helo, self.facts.proto)
+        self.beginTransaction(question)
+        (self.facts.helo, self.facts.proto) = (greeting.name, greeting.isExtended ? "ESMTP" : "SMTP")
+        self.policy.hasJudgedGreeting = !self.generation.policy.delaysRefusals
+        guard self.policy.hasJudgedGreeting else { return self.accept(question) }
+        self.run(.helo) { handler, outcome in
+            // A name that was refused is not the client's.
+            if outcome.refusal != nil { (handler.facts.helo, handler.facts.proto) = before }
+            handler.decided(question, outcome)
+        }
+    }
+
+    private func beginTransaction(_ question: ServerSession.Question) {
+        // Each transaction is judged by the generation in which it begins.
+        self.generation = self.shared.generation()
         self.policy.effects = Effects()
+        self.facts.reversePath = nil
         self.facts.forwardPath = nil
         self.facts.recipientCount = 0
-        self.facts.bytes = parameters.declaredBytes ?? 0
+        self.facts.bytes = 0
         self.facts.queueID = ""
         self.facts.instance = "\(self.sessionID).\(question.number)"
+        if self.facts.proto == "UTF8SMTP" { self.facts.proto = "ESMTP" }
+    }
+
+    private func decideMail(
+        _ path: ReversePath, _ parameters: MailParameters, _ question: ServerSession.Question
+    ) {
+        self.beginTransaction(question)
+        self.facts.reversePath = path
+        self.facts.bytes = parameters.declaredBytes ?? 0
         guard self.shared.queue.hasRoom(forBytes: self.facts.bytes) else {
             return self.refuse(question, .insufficientStorage)
         }
         guard self.isWithin(.messages) else { return self.refuse(question, .messageRate) }
-        guard self.generation.policy.delaysRefusals else { return self.evaluate(.mail, question) }
-        self.accept(question)
+        self.delaysRefusals ? self.accept(question) : self.evaluate(.mail, question)
+    }
+
+    /// Also for a session that said HELO when refusals were delayed still.
+    private var delaysRefusals: Bool {
+        self.generation.policy.delaysRefusals || !self.policy.hasJudgedGreeting
     }
 
     private func isWithin(_ rate: ClientLimits.Rate) -> Bool {
@@ -74,7 +108,7 @@ extension SessionHandler {
     func run(_ command: Evaluation.Command, _ completion: @escaping @Sendable (SessionHandler, Outcome) -> Void) {
         var run = PolicyRun(
             command, policy: self.generation.policy, facts: self.facts, before: self.policy.effects,
-            carried: self.policy.carried)
+            carried: self.policy.carried, delaysRefusals: self.delaysRefusals)
         let performer = self.generation.performer(self.shared)
         if !self.generation.policy.hasPatterns, let outcome = run.finishNow(performer) {
             return self.finished(run, outcome, completion)
@@ -83,8 +117,7 @@ extension SessionHandler {
         let start = run
         self.policy.decision = Task {
             var run = start
-            let outcome = await run.finish(performer, on: loop)
-            guard !Task.isCancelled else { return }
+            guard let outcome = await run.finish(performer, on: loop), !Task.isCancelled else { return }
             let finished = run
             loop.execute {
                 handler.value.policy.decision = nil
@@ -118,8 +151,9 @@ extension SessionHandler {
     /// The reply to a refusal, with the reference by which its log line is found.
     func reply(for refusal: Refused) -> Reply {
         let reference = self.generation.givesReferences ? Reply.newReference() : nil
-        self.policy.refusal = (reference, refusal.reason)
-        return reference.map { refusal.reply.referring(to: $0) } ?? refusal.reply
+        let reply = reference.map { refusal.reply.referring(to: $0) } ?? refusal.reply
+        self.policy.refusal = (reply, reference, refusal.reason)
+        return reply
     }
 
     private func accept(_ question: ServerSession.Question) { self.answer(question, .accept()) }

@@ -58,6 +58,8 @@ final class SessionHandler: ChannelDuplexHandler {
 
     var lastCommand = ""
     var lastForwardPath: String?
+    /// Of the last MAIL, which may have been refused.
+    var lastReversePath: ReversePath?
     var incoming: IncomingMessage?
 
     init(shared: ReceiverContext, connection: ScreenedConnection, loop: any EventLoop) {
@@ -258,7 +260,9 @@ final class SessionHandler: ChannelDuplexHandler {
     var hasPipelinedUnasked: Bool { self.session.hasPipelinedUnasked }
 
     /// As much content waits for the disk or the rules as may.
-    private var isFull: Bool { self.incoming?.isFull(limit: Self.pieceLimit) ?? false }
+    private var isFull: Bool {
+        self.incoming?.isFull(limit: Self.pieceLimit, isInspecting: self.policy.isInspecting) ?? false
+    }
 
     private func keepTime(isNew: Bool) {
         let now = Self.now

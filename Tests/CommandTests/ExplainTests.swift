@@ -141,4 +141,41 @@ struct ExplainTests {
         #expect(try client.command("MAIL FROM:<x@ok.example>").code == 250)
         #expect(try client.command("RCPT TO:<user@example.test>").code == 554)
     }
+
+    @Test func `a MAIL that is refused changes nothing about the transaction`() throws {
+        let postern = try self.postern()
+        let client = try SMTPClient(postern.address)
+        _ = try client.reply()
+        try client.command("EHLO client.example")
+        #expect(try client.command("MAIL FROM:<x@spam.example>").code == 250)
+        #expect(try client.command("MAIL FROM:<x@ok.example>").code == 503)
+        #expect(try client.command("RCPT TO:<user@example.test>").code == 550)
+    }
+
+    /// The content may end while a piece of it is with the rules.
+    @Test(arguments: [60_000, 70_000, 100_000, 129_000, 131_000, 200_000, 400_000])
+    func `content of any length gets through the rules`(bytes: Int) throws {
+        let postern = try self.postern()
+        let line = "0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
+        let content = "Subject: x\r\n\r\n" + String(repeating: line, count: bytes / line.utf8.count)
+        let client = try SMTPClient(postern.address)
+        _ = try client.reply()
+        try client.command("EHLO client.example")
+        for _ in 0..<3 {
+            let reply = try client.sendMessage(
+                from: "a@ok.example", to: ["user@example.test"], Array(content.utf8))
+            #expect(reply.code == 250)
+        }
+        // And when it is dropped half way, the next is looked at all the same.
+        #expect(try client.command("MAIL FROM:<a@ok.example>").code == 250)
+        #expect(try client.command("RCPT TO:<user@example.test>").code == 250)
+        try client.send("BDAT \(content.utf8.count)\r\n\(content)")
+        #expect(try client.reply().code == 250)
+        try client.command("EHLO client.example")
+        #expect(
+            try client.sendMessage(
+                from: "a@ok.example", to: ["user@example.test"], Array("Subject: pills\r\n\r\n\(content)".utf8)
+            ).code == 550)
+        #expect(try postern.queued() == 3)
+    }
 }

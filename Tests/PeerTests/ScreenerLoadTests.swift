@@ -20,7 +20,7 @@ import Testing
         #expect(try postern.screenerStatus()["isUnderStress"] as? Bool == true)
         #expect(postern.log.contains("18 of 20 connections of unknown clients are open: they get less time now"))
         let alarms = try #require(try postern.json("status")["alarms"] as? [String])
-        #expect(alarms == ["too many connections of unknown clients: they get less time"])
+        #expect(alarms.contains("too many connections of unknown clients: they get less time"))
 
         // Nobody has to go for those who are known.
         let known = try (1...5).map { try SMTPClient(postern.address, from: "127.73.1.\($0)") }

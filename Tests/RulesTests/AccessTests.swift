@@ -182,6 +182,18 @@ struct AccessTests {
         #expect(try fixture.reply().hasPrefix("554"))
     }
 
+    @Test func `of very many servers only so many are looked up`() throws {
+        var fixture = RestrictionFixture([.recipient: ["check_sender_mx_access hash:t"]])
+        fixture.tables = ["hash:t": "nobody.example REJECT\n"]
+        let hosts = (0..<1000).map { "mx\($0).example" }
+        fixture.answers[.names("client.example", .mx)] = .names(.hosts(hosts))
+        for host in hosts.prefix(100) {
+            fixture.answers[.names(host, .a)] = .names(.none)
+            fixture.answers[.names(host, .aaaa)] = .names(.none)
+        }
+        #expect(try fixture.reply() == "accept")
+    }
+
     @Test func `an OK does not send routed addresses onwards`() throws {
         var fixture = RestrictionFixture([
             .relay: ["check_recipient_access hash:t", "reject_unauth_destination"]

@@ -13,6 +13,8 @@ struct RestrictionFixture {
     var options = RestrictionOptions()
     var delays = true
     var before = Effects()
+    /// Recipients are known elsewhere too.
+    var asksElsewhere = false
 
     init(_ lists: [Stage: [String]] = [:]) {
         self.lists = lists
@@ -57,7 +59,8 @@ struct RestrictionFixture {
             lists[stage] = try reader(classes).list(stage.rawValue, words: Self.words(words), file: "c", line: 1)
         }
         return RestrictionPolicy(
-            lists: lists, classes: classes, relay: Self.relay, options: self.options, delaysRefusals: self.delays)
+            lists: lists, classes: classes, relay: Self.relay, options: self.options,
+            asksElsewhere: self.asksElsewhere ? { _ in true } : { _ in false }, delaysRefusals: self.delays)
     }
 
     private static func words(_ lines: [String]) -> [String] {

@@ -142,6 +142,49 @@ struct RestrictionTests {
         #expect(later.refusal == nil)
     }
 
+    @Test func `a recipient who cannot be told is deferred, asked for in a list or not`() throws {
+        var fixture = RestrictionFixture([.relay: ["reject_unauth_destination"]])
+        fixture.asksElsewhere = true
+        let mailbox = try #require(Mailbox("elsewhere@example.test"))
+        fixture.facts.forwardPath = .mailbox(mailbox)
+        #expect(throws: RestrictionFixture.Asked(lookup: .recipient(mailbox))) { () throws in try fixture.reply() }
+        let later = Reply(450, .init(1, 1), "Recipient address rejected: later")
+        let never = Reply(550, .init(1, 1), "Recipient address rejected: never")
+        for lists in [[Stage.relay: ["reject_unauth_destination"]], [.recipient: ["reject_unlisted_recipient"]]] {
+            fixture.lists = lists
+            fixture.answers[.recipient(mailbox)] = .address(.undecided(later, why: "down"))
+            #expect(try fixture.reply() == "450 4.1.1 <elsewhere@example.test>: Recipient address rejected: later")
+            fixture.answers[.recipient(mailbox)] = .address(.unknown(never, why: "no"))
+            #expect(try fixture.reply() == "550 5.1.1 <elsewhere@example.test>: Recipient address rejected: never")
+            fixture.answers[.recipient(mailbox)] = .address(.known)
+            #expect(try fixture.reply() == "accept")
+            fixture.answers[.recipient(mailbox)] = .address(.acceptAndHold("down"))
+            #expect(try fixture.outcome().effects.holds != nil)
+        }
+        // Who stands in a table is not asked about.
+        fixture.facts.forwardPath = Mailbox("user@example.test").map { .mailbox($0) }
+        fixture.answers = [:]
+        #expect(try fixture.reply() == "accept")
+    }
+
+    @Test func `a sender of ours whom no table has is asked about as well`() throws {
+        var fixture = RestrictionFixture([.sender: ["reject_unlisted_sender"]])
+        fixture.asksElsewhere = true
+        let mailbox = try #require(Mailbox("elsewhere@example.test"))
+        fixture.facts.reversePath = .mailbox(mailbox)
+        fixture.answers[.recipient(mailbox)] = .address(.known)
+        #expect(try fixture.reply() == "accept")
+        fixture.answers[.recipient(mailbox)] = .address(.unknown(Reply(550, nil, "x"), why: "no"))
+        #expect(try fixture.reply() == "550 5.1.0 <elsewhere@example.test>: Sender address rejected: User unknown")
+    }
+
+    @Test func `a code that is temporary already is not made less`() throws {
+        var fixture = RestrictionFixture([.relay: ["defer_unauth_destination"]])
+        fixture.options.relay = 450
+        fixture.facts.forwardPath = Mailbox("u@else.test").map { .mailbox($0) }
+        #expect(try fixture.reply().hasPrefix("450 4.7.1"))
+    }
+
     @Test func `a bounce has one recipient`() throws {
         var fixture = RestrictionFixture([.recipient: ["reject_multi_recipient_bounce"]])
         fixture.facts.recipientCount = 1

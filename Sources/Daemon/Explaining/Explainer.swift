@@ -79,7 +79,6 @@ private struct ExplanationRun {
         self.facts.givenName = session.clientName
         self.facts.helo = session.helo
         self.facts.proto = "ESMTP"
-        self.facts.reversePath = session.reversePath
         self.facts.instance = "explain"
     }
 
@@ -119,15 +118,17 @@ private struct ExplanationRun {
     private mutating func refusal() throws(Needs) -> Refused? {
         if let refusal = try self.screen() { return refusal }
         if !self.generation.receiver.policy.delaysRefusals {
-            for command in [Evaluation.Command.helo, .mail] {
-                if let refusal = try self.evaluate(command) { return refusal }
-            }
+            if let refusal = try self.evaluate(.helo) { return refusal }
+            self.facts.reversePath = self.session.reversePath
+            if let refusal = try self.evaluate(.mail) { return refusal }
         }
+        self.facts.reversePath = self.session.reversePath
         for path in self.session.forwardPaths {
             self.facts.forwardPath = path
             if let refusal = try self.evaluate(.recipient) { return refusal }
             self.facts.recipientCount += 1
         }
+        self.facts.bytes = self.session.content?.count ?? 0
         if self.facts.recipientCount > 1 { self.facts.forwardPath = nil }
         if let refusal = try self.evaluate(.data) { return refusal }
         if let refusal = self.examine() { return refusal }
@@ -166,7 +167,6 @@ private struct ExplanationRun {
     private mutating func examine() -> Refused? {
         let policy = self.generation.receiver.content
         guard let content = self.session.content, !policy.isEmpty else { return nil }
-        self.facts.bytes = content.count
         let inspector = ContentInspector(policy)
         _ = inspector.feed(content)
         let verdict = inspector.finish().verdict

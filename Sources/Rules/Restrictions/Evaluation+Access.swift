@@ -105,7 +105,7 @@ extension Evaluation {
 // MARK: - Tables of servers
 
 extension Evaluation {
-    /// Addresses of servers that are looked up (Postfix's `dns_rr_list_limit` is the same).
+    /// Servers, and addresses of them, that are looked up (Postfix's `dns_rr_list_limit` is the same).
     private static let mostAddresses = 100
 
     mutating func serverAccess(
@@ -165,7 +165,7 @@ extension Evaluation {
         servers: [String], _ record: Restriction.ServerRecord, _ table: RuleTable, _ words: Context
     ) throws(Halt) -> Step {
         var count = 0
-        for server in servers {
+        for server in servers.prefix(Self.mostAddresses) {
             if let address = IPAddress(server) {
                 if let found = self.find(address: address, in: table) { return try self.apply(found, table, words) }
                 continue

@@ -158,14 +158,30 @@ extension Evaluation {
         }
         guard let isKnown = self.policy.relay.knows(mailbox) else { return .dunno }
         let detail = address == .sender ? Reply.Detail(1, 0) : Reply.Detail(1, 1)
-        guard address == .recipient, let domain = mailbox.domain.name, self.policy.asksElsewhere(domain) else {
+        guard let domain = mailbox.domain.name, self.policy.asksElsewhere(domain) else {
             guard !isKnown else { return .dunno }
             return self.refuse(
                 self.policy.options.unlistedRecipient, detail,
                 "<\(mailbox)>: \(address.label) rejected: User unknown in relay recipient table")
         }
         guard !self.policy.relay.lists(mailbox) else { return .dunno }
+        guard address == .recipient else { return try self.judgeSender(mailbox, detail) }
         return try self.judge(.recipient(mailbox), mailbox, detail)
+    }
+
+    /// A sender in a domain of ours, whom no table has.
+    private mutating func judgeSender(_ mailbox: Mailbox, _ detail: Reply.Detail) throws(Halt) -> Step {
+        guard case .address(let finding) = try self.answer(.recipient(mailbox)) else { return .dunno }
+        switch finding {
+        case .known, .acceptAndHold: return .dunno
+        case .unknown(let reply, let why):
+            self.restrictionFacts.append("\(mailbox): \(why)")
+            return self.refuse(reply.code, detail, "<\(mailbox)>: Sender address rejected: User unknown")
+        case .undecided(let reply, let why):
+            self.restrictionFacts.append("\(mailbox): \(why)")
+            return self.deferIfPermitted(
+                reply.code, detail, "<\(mailbox)>: Sender address rejected: unverified address, try again later")
+        }
     }
 
     mutating func unverified(_ address: AddressClass) throws(Halt) -> Step {

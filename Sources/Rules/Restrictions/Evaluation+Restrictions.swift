@@ -91,8 +91,9 @@ extension Evaluation {
 
     private mutating func unauthorizedDestination(_ isTemporary: Bool) -> Step {
         guard self.isAuthorizedDestination == false, let path = self.facts.forwardPath else { return .dunno }
-        let code = self.policy.options.relay - (isTemporary ? 100 : 0)
-        return self.refuse(code, .init(7, 1), "<\(path)>: Relay access denied")
+        let code = self.policy.options.relay
+        return self.refuse(
+            isTemporary && code >= 500 ? code - 100 : code, .init(7, 1), "<\(path)>: Relay access denied")
     }
 
     /// Whether the recipient is in a domain of ours; nil without a recipient.

@@ -169,8 +169,9 @@ extension Evaluation {
         if let refusal = self.deferIfPermit { return refusal }
         guard !self.isDiscarded else { return nil }
         self.current = Reason(stage: Stage.recipient.rawValue, restriction: "reject_unlisted_recipient")
-        guard case .refuse(let refusal) = try self.unlisted(.recipient) else { return nil }
-        return refusal
+        if case .refuse(let refusal) = try self.unlisted(.recipient) { return refusal }
+        // Whether it exists may not be known now.
+        return self.deferIfPermit
     }
 
     private mutating func content(_ stage: Stage) throws(Halt) -> Refused? {
@@ -327,11 +328,16 @@ extension Evaluation {
         return answer
     }
 
+    /// Answers that a reason repeats.
+    private static let mostFacts = 20
+
     /// Records of a name; none of a name that cannot be asked about.
     mutating func names(_ name: some StringProtocol, _ type: Lookup.NameType) throws(Halt) -> NameAnswer {
         guard let name = HostSyntax.askable(name) else { return .none }
         guard case .names(let answer) = try self.answer(.names(name, type)) else { return .failed("no answer") }
-        self.restrictionFacts.append("\(name) \(type.rawValue) -> \(answer.description)")
+        if self.restrictionFacts.count < Self.mostFacts {
+            self.restrictionFacts.append("\(name) \(type.rawValue) -> \(answer.description)")
+        }
         return answer
     }
 }
