@@ -41,7 +41,7 @@ package final class VerifyCache: Sendable {
     private struct Shared {
         /// Nil while it cannot be opened.
         var store: CacheStore?
-        var overlay: CacheOverlay
+        var overlay: CacheOverlay<[UInt8], VerifyRecord>
         var policy: VerifyPolicy
         /// Something was damaged: the store is to be set aside.
         var isDamaged = false
@@ -94,7 +94,7 @@ package final class VerifyCache: Sendable {
         guard let bytes = key.bytes else { return nil }
         let (change, store) = self.shared.withLock { ($0.overlay[bytes], $0.store) }
         switch change {
-        case .set(let value): return value.withUnsafeBytes { VerifyRecord(record: $0) }
+        case .set(let record): return record
         case .removed: return nil
         case nil: break
         }
@@ -105,11 +105,11 @@ package final class VerifyCache: Sendable {
     }
 
     /// From any thread. It counts at once, and is on the disk within the write interval.
-    package func set(_ record: VerifyRecord, of key: VerifyKey) { self.put(.set(record.encoded()), key) }
+    package func set(_ record: VerifyRecord, of key: VerifyKey) { self.put(.set(record), key) }
 
     package func remove(_ key: VerifyKey) { self.put(.removed, key) }
 
-    private func put(_ change: CacheStore.Change, _ key: VerifyKey) {
+    private func put(_ change: CacheOverlay<[UInt8], VerifyRecord>.Change, _ key: VerifyKey) {
         guard let bytes = key.bytes else { return }
         let wakes = self.shared.withLock { shared in
             let before = shared.overlay.recentCount
@@ -133,7 +133,7 @@ package final class VerifyCache: Sendable {
         for (bytes, change) in changes {
             guard let key = bytes.withUnsafeBytes({ VerifyKey(bytes: $0) }), key.kind == kind else { continue }
             switch change {
-            case .set(let value): records[key] = value.withUnsafeBytes { VerifyRecord(record: $0) }
+            case .set(let record): records[key] = record
             case .removed: records[key] = nil
             }
         }
@@ -165,7 +165,7 @@ package final class VerifyCache: Sendable {
     private func writeBatch() -> Bool {
         let (store, batch) = self.shared.withLock { ($0.store, $0.overlay.beginWriting()) }
         guard let batch, let store else { return false }
-        do { try store.write(batch.changes) } catch {
+        do { try store.write(batch.changes, bytes: { $0 }, encoded: { $0.encoded() }) } catch {
             self.failed(error)
             return false
         }
@@ -188,7 +188,7 @@ package final class VerifyCache: Sendable {
 
     private func cleanUp(_ store: CacheStore) throws(LMDBError) {
         let (now, policy) = (self.clock.now(), self.policy)
-        try store.sweep(while: { self.isOpen }) { _, value in
+        try store.sweep(while: { self.isOpen }) { value in
             guard let record = VerifyRecord(record: value) else { return true }
             return policy.expiry(of: record) < now
         }

@@ -52,8 +52,8 @@ package final class PassCache: Sendable {
 
     private struct Shared {
         /// Nil while it cannot be opened.
-        var store: PassStore?
-        var overlay: PassOverlay
+        var store: CacheStore?
+        var overlay: CacheOverlay<IPNetwork, PassRecord>
         /// Something was damaged: the store is to be set aside.
         var isDamaged = false
         /// It has been complained that the disk fails, or that changes were forgotten.
@@ -62,6 +62,10 @@ package final class PassCache: Sendable {
         var writeFailures = 0
         var isClosed = false
     }
+
+    private static let table = "passes"
+    /// Some 70, and room.
+    private static let bytesPerEntry = 128
 
     /// Opens the cache in a folder that exists. What cannot be read is set aside, and complained of; without a usable
     /// folder it only lives in memory, and tries again with every writing.
@@ -75,10 +79,10 @@ package final class PassCache: Sendable {
         self.folder = folder
         self.options = options
         self.clock = clock
-        self.complain = complain
+        self.complain = { complain("pass cache: \($0)") }
         self.probe = probe
         self.wakeup = try Wakeup()
-        self.shared = Mutex(Shared(overlay: PassOverlay(limit: options.waiting)))
+        self.shared = Mutex(Shared(overlay: CacheOverlay(limit: options.waiting)))
         self.openStore()
         let thread = try JoinableThread("pass cache") { self.work() }
         self.thread.withLock { $0 = thread }
@@ -103,7 +107,7 @@ package final class PassCache: Sendable {
         case .removed: return nil
         case nil: break
         }
-        do { return try store?.record(of: client) } catch {
+        do { return try store?.value(of: client.passKey) { PassRecord(record: $0) } } catch {
             self.failed(error)
             return nil
         }
@@ -114,10 +118,10 @@ package final class PassCache: Sendable {
 
     package func remove(_ client: IPNetwork) { self.put(.removed, of: client) }
 
-    private func put(_ change: PassOverlay.Change, of client: IPNetwork) {
+    private func put(_ change: CacheOverlay<IPNetwork, PassRecord>.Change, of client: IPNetwork) {
         let (wakes, isFirstLoss) = self.shared.withLock { shared in
             let before = shared.overlay.recentCount
-            let forgotten = shared.overlay.put(change, of: client)
+            let forgotten = shared.overlay.put(change, at: client)
             let after = shared.overlay.recentCount
             defer { shared.hasForgotten = shared.hasForgotten || forgotten > 0 }
             // The thread is told of the first, to set its clock, and of one too many.
@@ -128,7 +132,7 @@ package final class PassCache: Sendable {
         }
         if wakes { self.wakeup.signal() }
         if isFirstLoss {
-            self.complain("pass cache: \(self.folder) has not been written for so long that passes are forgotten")
+            self.complain("\(self.folder) has not been written for so long that passes are forgotten")
         }
     }
 
@@ -139,8 +143,9 @@ package final class PassCache: Sendable {
         return ((try? store?.count()) ?? 0, waiting, failures)
     }
 
-    /// Clients remembered, for status. Who has just passed again may be counted twice.
-    package var clientCount: Int { self.statistics.entries + self.shared.withLock { $0.overlay.passCount } }
+    /// Clients remembered, for status, without removals, of which a flood of bots brings many. Who has just passed again
+    /// may be counted twice.
+    package var clientCount: Int { self.statistics.entries + self.shared.withLock { $0.overlay.setCount } }
 
     // MARK: Writing
 
@@ -160,7 +165,7 @@ package final class PassCache: Sendable {
     private func writeBatch() -> Bool {
         let (store, batch) = self.shared.withLock { ($0.store, $0.overlay.beginWriting()) }
         guard let batch, let store else { return false }
-        do { try store.write(batch.changes) } catch {
+        do { try store.write(batch.changes, bytes: { $0.passKey }, encoded: { $0.encoded() }) } catch {
             self.shared.withLock { $0.writeFailures += 1 }
             self.failed(error)
             return false
@@ -170,7 +175,7 @@ package final class PassCache: Sendable {
             defer { (shared.isFailing, shared.hasForgotten) = (false, false) }
             return shared.isFailing
         }
-        if hadFailed { self.complain("pass cache: \(self.folder) is written again") }
+        if hadFailed { self.complain("\(self.folder) is written again") }
         return true
     }
 
@@ -182,11 +187,16 @@ package final class PassCache: Sendable {
         }
     }
 
-    private func cleanUp(_ store: PassStore) throws(LMDBError) {
-        try store.removeExpired(before: self.clock.now() - self.options.retention) { self.isOpen }
+    private func cleanUp(_ store: CacheStore) throws(LMDBError) {
+        let limit = self.clock.now() - self.options.retention
+        try store.sweep(while: { self.isOpen }) { value in
+            guard let expiry = PassRecord(record: value)?.lastExpiry else { return true }
+            return expiry < limit
+        }
         if self.isOpen { store.proven() }
-        if try store.count() > self.options.entries {
-            try store.trim(to: self.options.entries - self.options.entries / 10) { self.isOpen }
+        guard try store.count() > self.options.entries else { return }
+        try store.trim(to: self.options.entries - self.options.entries / 10, while: { self.isOpen }) { value in
+            PassRecord(record: value)?.lastExpiry?.microseconds ?? .min
         }
     }
 
@@ -196,12 +206,15 @@ package final class PassCache: Sendable {
             shared.store = nil
             return shared.isDamaged
         }
-        if isDamaged, PassStore.setAside(self.folder) {
-            self.complain("pass cache: \(self.folder)/data.mdb is now data.mdb.damaged, and the cache is empty")
+        if isDamaged, CacheStore.setAside(self.folder) {
+            self.complain("\(self.folder)/data.mdb is now data.mdb.damaged, and the cache is empty")
         }
         do throws(LMDBError) {
-            let store = try PassStore.open(
-                folder: self.folder, entries: self.options.entries, probe: self.probe, complain: self.complain)
+            var settings = CacheStore.Settings(
+                folder: self.folder, table: Self.table, entries: self.options.entries,
+                bytesPerEntry: Self.bytesPerEntry)
+            settings.commitFault = self.probe.commitFault
+            let store = try CacheStore.open(settings, complain: self.complain)
             self.shared.withLock { ($0.store, $0.isDamaged) = (store, false) }
         } catch {
             self.failed(error)
@@ -215,7 +228,7 @@ package final class PassCache: Sendable {
             if error == .corrupted { shared.isDamaged = true }
             return !shared.isFailing
         }
-        if isFirst { self.complain("pass cache: \(self.folder): \(error); passes are only in memory") }
+        if isFirst { self.complain("\(self.folder): \(error); passes are only in memory") }
     }
 
     // MARK: The thread

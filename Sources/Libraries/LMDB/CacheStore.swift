@@ -10,6 +10,7 @@ package final class CacheStore: Sendable {
     private let environment: Environment
     private let table: Table
     private let folder: String
+    private let commitFault: @Sendable () -> LMDBError?
     private let hasComeThrough = Atomic<Bool>(false)
 
     /// Entries looked at in one transaction, so that no writer's free pages are held up for long.
@@ -22,6 +23,8 @@ package final class CacheStore: Sendable {
         /// The largest number of entries, and of octets that one takes with its key.
         package let entries: Int
         package let bytesPerEntry: Int
+        /// What is taken for the fault of a commit: for tests; nothing in production.
+        package var commitFault: @Sendable () -> LMDBError? = { nil }
 
         package init(folder: String, table: String, entries: Int, bytesPerEntry: Int) {
             self.folder = folder
@@ -29,11 +32,6 @@ package final class CacheStore: Sendable {
             self.entries = entries
             self.bytesPerEntry = bytesPerEntry
         }
-    }
-
-    package enum Change: Hashable, Sendable {
-        case set([UInt8])
-        case removed
     }
 
     /// Opens what is in the folder, which exists, and if that cannot be, sets it aside and begins anew.
@@ -59,6 +57,7 @@ package final class CacheStore: Sendable {
 
     private init(_ settings: Settings) throws(LMDBError) {
         self.folder = settings.folder
+        self.commitFault = settings.commitFault
         var status = stat()
         let fileBytes = stat(folder + "/data.mdb", &status) == 0 ? Int(status.st_size) : 0
         // Pages are half full at worst, and a commit copies those it changes. The file may be of a time with more
@@ -98,6 +97,12 @@ package final class CacheStore: Sendable {
         if !self.hasComeThrough.exchange(true, ordering: .relaxed) { unlink(self.folder + "/unproven") }
     }
 
+    /// Whether it is to be read through: it has not been, or is too large.
+    package func isDue(forEntries limit: Int) throws(LMDBError) -> Bool {
+        if !self.hasComeThrough.load(ordering: .relaxed) { return true }
+        return try self.count() > limit
+    }
+
     // MARK: Entries
 
     package func value<Result>(
@@ -127,14 +132,21 @@ package final class CacheStore: Sendable {
     }
 
     /// In one transaction.
-    package func write(_ changes: [[UInt8]: Change]) throws(LMDBError) {
+    ///
+    /// - Parameters:
+    ///   - bytes: those of a key, at most 511.
+    ///   - encoded: the octets of a value.
+    package func write<Key, Value>(
+        _ changes: [Key: CacheOverlay<Key, Value>.Change], bytes: (Key) -> [UInt8], encoded: (Value) -> [UInt8]
+    ) throws(LMDBError) {
         try self.environment.write { transaction throws(LMDBError) in
             for (key, change) in changes {
                 switch change {
-                case .set(let value): try transaction.put(value, at: key, in: self.table)
-                case .removed: try transaction.delete(key, in: self.table)
+                case .set(let value): try transaction.put(encoded(value), at: bytes(key), in: self.table)
+                case .removed: try transaction.delete(bytes(key), in: self.table)
                 }
             }
+            if let fault = self.commitFault() { throw fault }
         }
     }
 
@@ -145,8 +157,7 @@ package final class CacheStore: Sendable {
     /// - Parameter goesOn: asked between two transactions.
     package func sweep(
         while goesOn: () -> Bool,
-        removing isDoomed: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer)
-            -> Bool
+        removing isDoomed: (_ value: UnsafeRawBufferPointer) -> Bool
     ) throws(LMDBError) {
         var start: [UInt8]? = []
         while let first = start, goesOn() {
@@ -160,7 +171,7 @@ package final class CacheStore: Sendable {
                         return .stop
                     }
                     seen += 1
-                    if isDoomed(key, value) { doomed.append((Array(key), Array(value))) }
+                    if isDoomed(value) { doomed.append((Array(key), Array(value))) }
                     return .next
                 }
             }
@@ -174,7 +185,7 @@ package final class CacheStore: Sendable {
         to count: Int, while goesOn: () -> Bool, expiry: (UnsafeRawBufferPointer) -> Int64
     ) throws(LMDBError) {
         var expiries: [Int64] = []
-        try self.sweep(while: goesOn) { _, value in
+        try self.sweep(while: goesOn) { value in
             expiries.append(expiry(value))
             return false
         }
@@ -184,7 +195,7 @@ package final class CacheStore: Sendable {
         let cutOff = expiries[excess - 1]
         // Of those that expire together only as many as must.
         var ties = excess - (expiries.firstIndex(of: cutOff) ?? 0)
-        try self.sweep(while: goesOn) { _, value in
+        try self.sweep(while: goesOn) { value in
             let time = expiry(value)
             if time == cutOff { ties -= 1 }
             return time < cutOff || time == cutOff && ties >= 0
@@ -197,6 +208,7 @@ package final class CacheStore: Sendable {
                 let isSame = try transaction.get(key, in: self.table) { $0.elementsEqual(value) }
                 if isSame == true { try transaction.delete(key, in: self.table) }
             }
+            if let fault = self.commitFault() { throw fault }
         }
     }
 }
