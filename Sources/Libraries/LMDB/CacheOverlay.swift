@@ -1,15 +1,15 @@
 /// Changes of a cache on their way to the disk, which count before what the disk has.
 ///
 /// In two generations: the recent ones, and those that are being written. If the disk fails for long the older ones
-/// are forgotten, so that there are never more than the limit, and so that what was asked for lately is still known.
-package struct CacheOverlay<Key: Hashable & Sendable, Value: Hashable & Sendable>: Sendable {
+/// are forgotten, so that there are never more than the limit, and the latest are still known.
+package struct CacheOverlay<Value: Hashable & Sendable>: Sendable {
     package enum Change: Hashable, Sendable {
         case set(Value)
         case removed
     }
 
-    private var recent: [Key: Change] = [:]
-    private var older: [Key: Change] = [:]
+    private var recent: [[UInt8]: Change] = [:]
+    private var older: [[UInt8]: Change] = [:]
     /// Tells one older generation from the next.
     private var number = 0
     private let limit: Int
@@ -27,13 +27,13 @@ package struct CacheOverlay<Key: Hashable & Sendable, Value: Hashable & Sendable
     /// Whether there is a generation that is being written, or that could not be.
     package var hasOlder: Bool { !self.older.isEmpty }
 
-    package subscript(key: Key) -> Change? { self.recent[key] ?? self.older[key] }
+    package subscript(key: [UInt8]) -> Change? { self.recent[key] ?? self.older[key] }
 
     /// All that waits, each key with its last change.
-    package var changes: [Key: Change] { self.older.merging(self.recent) { $1 } }
+    package var changes: [[UInt8]: Change] { self.older.merging(self.recent) { $1 } }
 
     /// - Returns: how many others had to be forgotten.
-    package mutating func put(_ change: Change, at key: Key) -> Int {
+    package mutating func put(_ change: Change, at key: [UInt8]) -> Int {
         var forgotten = 0
         if self.recent.count >= self.limit / 2, self.recent[key] == nil {
             forgotten = self.older.count
@@ -44,7 +44,7 @@ package struct CacheOverlay<Key: Hashable & Sendable, Value: Hashable & Sendable
     }
 
     /// What is to be written next; nil if there is nothing. It stays here until it has been.
-    package mutating func beginWriting() -> (number: Int, changes: [Key: Change])? {
+    package mutating func beginWriting() -> (number: Int, changes: [[UInt8]: Change])? {
         if self.older.isEmpty { self.advance() }
         return self.older.isEmpty ? nil : (self.number, self.older)
     }

@@ -132,18 +132,14 @@ package final class CacheStore: Sendable {
     }
 
     /// In one transaction.
-    ///
-    /// - Parameters:
-    ///   - bytes: those of a key, at most 511.
-    ///   - encoded: the octets of a value.
-    package func write<Key, Value>(
-        _ changes: [Key: CacheOverlay<Key, Value>.Change], bytes: (Key) -> [UInt8], encoded: (Value) -> [UInt8]
+    package func write<Value>(
+        _ changes: [[UInt8]: CacheOverlay<Value>.Change], encoded: (Value) -> [UInt8]
     ) throws(LMDBError) {
         try self.environment.write { transaction throws(LMDBError) in
             for (key, change) in changes {
                 switch change {
-                case .set(let value): try transaction.put(encoded(value), at: bytes(key), in: self.table)
-                case .removed: try transaction.delete(bytes(key), in: self.table)
+                case .set(let value): try transaction.put(encoded(value), at: key, in: self.table)
+                case .removed: try transaction.delete(key, in: self.table)
                 }
             }
             if let fault = self.commitFault() { throw fault }
