@@ -58,9 +58,10 @@ struct RestrictionFixture {
         for (stage, words) in self.lists {
             lists[stage] = try reader(classes).list(stage.rawValue, words: Self.words(words), file: "c", line: 1)
         }
+        let asks = self.asksElsewhere
         return RestrictionPolicy(
             lists: lists, classes: classes, relay: Self.relay, options: self.options,
-            asksElsewhere: self.asksElsewhere ? { _ in true } : { _ in false }, delaysRefusals: self.delays)
+            asksElsewhere: { _ in asks }, delaysRefusals: self.delays)
     }
 
     private static func words(_ lines: [String]) -> [String] {
