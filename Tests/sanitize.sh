@@ -15,7 +15,7 @@ run() {
     # Processes of the tests are sanitized as well: what they report goes to files, and makes the run fail.
     rm -f "$scratch"/report.*
     status=0
-    POSTERN_SANITIZER=$kind ASAN_OPTIONS="detect_leaks=0:log_path=$PWD/$scratch/report" \
+    POSTERN_SANITIZER=$kind ASAN_OPTIONS="suppressions=$PWD/Tests/asan.suppressions:detect_leaks=0:log_path=$PWD/$scratch/report" \
         TSAN_OPTIONS="suppressions=$PWD/Tests/tsan.suppressions:log_path=$PWD/$scratch/report" \
         SWIFT_BACKTRACE=enable=no \
         swift test --skip-build --sanitize "$kind" --scratch-path "$scratch" "$@" || status=$?

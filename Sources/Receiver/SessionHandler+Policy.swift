@@ -52,9 +52,9 @@ extension SessionHandler {
         self.policy.hasJudgedGreeting = !self.generation.policy.delaysRefusals
         guard self.policy.hasJudgedGreeting else { return self.accept(question) }
         self.run(.helo) { handler, outcome in
-            // A name that was refused is not the client's.
-            if outcome.refusal != nil { (handler.facts.helo, handler.facts.proto) = before }
             handler.decided(question, outcome)
+            // A name that was refused is not the client's; the log has had it.
+            if outcome.refusal != nil { (handler.facts.helo, handler.facts.proto) = before }
         }
     }
 
