@@ -23,13 +23,4 @@ package struct Reason: Hashable, Sendable {
 
     /// `FILE:LINE`
     package var place: String? { self.file.map { file in self.line.map { "\(file):\($0)" } ?? file } }
-
-    /// `client: reject_rbl_client zen.example, FILE:LINE, key KEY`, for people.
-    package var summary: String {
-        let parts = [
-            "\(self.stage): \(self.restriction)", self.place, self.key.map { "key \($0)" },
-            self.value.map { "-> \($0)" },
-        ]
-        return parts.compactMap { $0 }.joined(separator: ", ")
-    }
 }

@@ -10,7 +10,6 @@ package struct PolicyRun: Sendable {
     /// Effects of the transaction so far.
     package let before: Effects
     private let delaysRefusals: Bool
-    package var isTracing = false
     package private(set) var carried: Evaluation.Carried
     private var answers: [Lookup: LookupAnswer] = [:]
 
@@ -25,9 +24,6 @@ package struct PolicyRun: Sendable {
         self.carried = carried
         self.delaysRefusals = delaysRefusals ?? policy.delaysRefusals
     }
-
-    /// What has been asked and answered, in no order.
-    package var lookups: [Lookup: LookupAnswer] { self.answers }
 
     /// The outcome, if nothing has to be waited for; later runs go on with what has been learned.
     ///
@@ -59,6 +55,6 @@ package struct PolicyRun: Sendable {
     private mutating func step() -> Evaluation.Result {
         Evaluation.run(
             self.command, policy: self.policy, facts: self.facts, answers: self.answers, before: self.before,
-            carried: &self.carried, delaysRefusals: self.delaysRefusals, isTracing: self.isTracing)
+            carried: &self.carried, delaysRefusals: self.delaysRefusals)
     }
 }

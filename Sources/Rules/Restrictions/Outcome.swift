@@ -26,8 +26,6 @@ package struct Effects: Hashable, Sendable {
 
     package init() {}
 
-    package var isEmpty: Bool { self == Effects() }
-
     /// Adds what a later decision about the same message wants.
     package mutating func add(_ other: Effects) {
         self.discards = self.discards ?? other.discards
