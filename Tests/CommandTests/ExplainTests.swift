@@ -178,4 +178,33 @@ struct ExplainTests {
             ).code == 550)
         #expect(try postern.queued() == 3)
     }
+
+    @Test func `FILTER sends a message its own way, whatever the routes say, also after a reload that changes them`()
+        throws
+    {
+        let sink = try SMTPSink()
+        let postern = try self.postern()
+        _ = try postern.folder.write(
+            "rules/senders", "its.example FILTER smtp:[\(sink.address.host)]:\(sink.address.port)\n")
+        try postern.lines("reload")
+        #expect(try postern.send(from: "a@ok.example", to: ["user@example.test"]).code == 250)
+        #expect(try postern.send(from: "a@its.example", to: ["user@example.test"]).code == 250)
+        try sink.wait(for: 1)
+        try eventually("only the other waits") { try postern.queued() == 1 }
+
+        // What is held goes its way when it is released, although the routes sort recipients otherwise by then.
+        _ = try postern.folder.write("rules/header_checks", "/^Subject: wait/ HOLD\n")
+        try postern.lines("reload")
+        #expect(
+            try postern.send(from: "b@its.example", to: ["user@example.test"], "Subject: wait\r\n\r\nx\r\n").code
+                == 250)
+        let held = try #require(try postern.list(["--state", "held"]).first)
+        let down = try Endpoint.free()
+        let route = "smtp:[\(down.host)]:\(down.port)"
+        _ = try postern.folder.write("rules/transport", "example.test \(route)\nuser@example.test \(route)\n")
+        try postern.lines("reload")
+        try postern.command("queue", "release", held)
+        try sink.wait(for: 2)
+        try eventually("only the other waits") { try postern.queued() == 1 }
+    }
 }
