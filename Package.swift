@@ -63,7 +63,10 @@ let package = Package(
         // Who may import whom: Sources/README.md.
         .systemLibrary(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
-            providers: [.apt(["liblmdb-dev", "libpcre2-dev", "libpq-dev", "libunbound-dev", "zlib1g-dev"])]),
+            providers: [
+                .apt(["liblmdb-dev", "libpcre2-dev", "libpq-dev", "libssl-dev", "libunbound-dev", "zlib1g-dev"])
+            ]),
+        target("Crypto", path: "Sources/Libraries/Crypto", ["CLibraries"]),
         target("Inflate", path: "Sources/Libraries/Inflate", ["CLibraries"]),
         target("LMDB", path: "Sources/Libraries/LMDB", ["CLibraries"]),
         target("PCRE", path: "Sources/Libraries/PCRE", ["CLibraries"]),
@@ -73,6 +76,7 @@ let package = Package(
         target("Mail", []),
         target("SMTP", ["Mail"]),
         target("Rules", ["Mail", "PCRE"]),
+        target("Authentication", ["Mail", "Crypto"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Queue", "Resolver", nioCore, nioPosix]),
@@ -94,6 +98,7 @@ let package = Package(
         // Daemon: it has the inflater for archives in archives.
         tests("MailTests", ["Mail", "Daemon"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
+        tests("AuthenticationTests", ["Authentication", "Crypto", "Mail"]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests(

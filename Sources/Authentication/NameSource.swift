@@ -1,0 +1,42 @@
+package import Mail
+
+/// A question that authentication asks of DNS.
+package struct NameQuery: Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
+        case a = "A", aaaa = "AAAA", mx = "MX", ptr = "PTR", txt = "TXT"
+    }
+
+    /// In presentation form, without the trailing dot, in lower case.
+    package let name: String
+    package let kind: Kind
+
+    package init(_ name: some StringProtocol, _ kind: Kind) {
+        self.name = name.lowercased()
+        self.kind = kind
+    }
+}
+
+/// What came of a ``NameQuery``.
+package enum NameReply: Hashable, Sendable {
+    /// Each TXT record with its strings joined, octets as they came.
+    case texts([[UInt8]])
+    /// Of A or AAAA.
+    case addresses([IPAddress])
+    /// Of MX in the order of their preference, or PTR: lower case, without the trailing dot, empty for the root.
+    case hosts([String])
+    /// NXDOMAIN, or what was asked for is no domain name.
+    case noSuchName
+    /// The name exists, but has no such record.
+    case noRecords
+    /// Nobody knows: a server failed, an answer was bogus, time ran out. The text is for the log.
+    case failed(String)
+}
+
+/// Where authentication gets its names from.
+package struct NameSource: Sendable {
+    package let ask: @Sendable (NameQuery) async -> NameReply
+
+    package init(_ ask: @escaping @Sendable (NameQuery) async -> NameReply) {
+        self.ask = ask
+    }
+}
