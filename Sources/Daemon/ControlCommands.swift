@@ -125,7 +125,7 @@ struct ControlCommands: Sendable {
         guard let text = ids.first, let id = QueueID(text), let message = try await self.message(id) else {
             return ControlEnd(status: 1, message: "there is no message \(ids.first ?? "")")
         }
-        var check = ContentCheck()
+        var check = ContentCheck(of: message)
         var offset = 0
         while offset < message.contentBytes {
             let (queue, start) = (self.queue, offset)
@@ -135,7 +135,7 @@ struct ControlCommands: Sendable {
             try await output.write(ControlFrame.bytes, piece)
             offset += piece.count
         }
-        return check.matches(message)
+        return check.isWhole
             ? ControlEnd(status: 0) : ControlEnd(status: 1, message: "the content is not what was stored")
     }
 

@@ -13,7 +13,7 @@ final class ContentSource {
     private let loop: any EventLoop
     private var inMemory: [UInt8]?
     private var offset = 0
-    private var check = ContentCheck()
+    private var check: ContentCheck
 
     static let pieceBytes = 128 * 1024
 
@@ -21,6 +21,7 @@ final class ContentSource {
         _ message: QueuedMessage, inMemory: [UInt8]?, queue: any MailQueue, pool: NIOThreadPool, loop: any EventLoop
     ) {
         self.message = message
+        self.check = ContentCheck(of: message)
         self.inMemory = inMemory
         self.queue = queue
         self.pool = pool
@@ -44,7 +45,7 @@ final class ContentSource {
             self.check.update(piece)
             let isLast = self.offset >= self.message.contentBytes
             if isLast || piece.isEmpty {
-                guard self.check.matches(self.message) else {
+                guard self.check.isWhole else {
                     throw QueueError.damaged("content is not what was stored")
                 }
             }

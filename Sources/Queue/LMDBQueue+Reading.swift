@@ -100,22 +100,25 @@ extension LMDBQueue {
     }
 
     package func content(of id: QueueID, from offset: Int, limit: Int) throws(QueueError) -> [UInt8] {
-        let first = offset / IncomingContent.recordBytes
-        var skip = offset - first * IncomingContent.recordBytes
         var bytes: [UInt8] = []
-        var expected = first
+        bytes.reserveCapacity(min(limit, 256 * 1024))
         try self.read { transaction throws(LMDBError) in
-            bytes.reserveCapacity(min(limit, 256 * 1024))
-            try transaction.scan(self.tables.content, from: ContentKey(id, record: first)) {
-                key, value throws(LMDBError) in
-                guard key.count == 12, QueueID(key: key) == id, bytes.count < limit else { return .stop }
-                let index = UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-                guard Int(index) == expected, value.count > 1, value[0] == contentFormat else { throw .corrupted }
-                expected += 1
-                let part = value[(1 + min(skip, value.count - 1))...]
-                skip = 0
-                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: part.prefix(limit - bytes.count)))
-                return .next
+            var skip = offset
+            let take = { (part: UnsafeRawBufferPointer) -> ScanStep in
+                let wanted = part.dropFirst(skip)
+                skip -= part.count - wanted.count
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: wanted.prefix(limit - bytes.count)))
+                return bytes.count < limit ? .next : .stop
+            }
+            guard try transaction.scanContent(of: id, from: ContentKey.firstOfHead, in: self.tables.content, take)
+            else {
+                throw .corrupted
+            }
+            guard bytes.count < limit else { return }
+            let first = skip / IncomingContent.recordBytes
+            skip -= first * IncomingContent.recordBytes
+            guard try transaction.scanContent(of: id, from: first, in: self.tables.content, take) else {
+                throw .corrupted
             }
         }
         self.noteTouched(bytes: bytes.count)
@@ -132,9 +135,9 @@ extension LMDBQueue {
         case .success(let message):
             guard message.contentBytes <= contentLimit else { return .success((message, nil)) }
             let content = try self.content(of: message, transaction)
-            var check = ContentCheck()
+            var check = ContentCheck(of: message)
             check.update(content)
-            guard check.matches(message) else {
+            guard check.isWhole else {
                 return .failure(RecordReader.Damage(what: "content is not what was stored"))
             }
             return .success((message, content))
@@ -146,17 +149,30 @@ extension LMDBQueue {
     ) throws(LMDBError) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(message.contentBytes)
-        var index = 0
-        while bytes.count < message.contentBytes {
-            let isThere = try transaction.get(ContentKey(message.id, record: index), in: self.tables.content) { value in
+        if message.headBytes > 0 {
+            try self.appendContent(
+                of: message.id, from: ContentKey.firstOfHead, message.headBytes, to: &bytes, transaction)
+        }
+        try self.appendContent(of: message.id, from: 0, message.contentBytes, to: &bytes, transaction)
+        return bytes
+    }
+
+    /// Appends records until there are so many octets, or no more records. Asking for each by its key is faster than
+    /// a cursor, where there are few.
+    private func appendContent(
+        of id: QueueID, from first: Int, _ count: Int, to bytes: inout [UInt8],
+        _ transaction: borrowing ReadTransaction
+    ) throws(LMDBError) {
+        var index = first
+        while bytes.count < count {
+            let isThere = try transaction.get(ContentKey(id, record: index), in: self.tables.content) { value in
                 guard value.count > 1, value[0] == contentFormat else { return false }
                 bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: value[1...]))
                 return true
             }
-            guard isThere ?? false else { break }
+            guard isThere ?? false else { return }
             index += 1
         }
-        return bytes
     }
 
     /// nil if there is none of this ID.
@@ -181,5 +197,28 @@ extension LMDBQueue {
 
     func read(_ body: (borrowing ReadTransaction) throws(LMDBError) -> Void) throws(QueueError) {
         do { try self.environment.read(body) } catch { throw QueueError(error) }
+    }
+}
+
+extension ReadTransaction {
+    /// Gives the content in consecutive records, from one on, up to the first that is missing.
+    ///
+    /// - Parameter first: 0 or above for the content, ``ContentKey/firstOfHead`` for what stands in front of it.
+    /// - Returns: false if what comes behind them is not the end, or a record cannot be read.
+    borrowing func scanContent(
+        of id: QueueID, from first: Int, in table: Table, _ body: (UnsafeRawBufferPointer) throws(LMDBError) -> ScanStep
+    ) throws(LMDBError) -> Bool {
+        var expected = first
+        var isSound = true
+        try self.scan(table, from: ContentKey(id, record: first)) { key, value throws(LMDBError) in
+            guard key.count == 12, QueueID(key: key) == id else { return .stop }
+            let index = Int(UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+            guard index < ContentKey.firstOfHead || first >= ContentKey.firstOfHead else { return .stop }
+            isSound = index == expected && value.count > 1 && value[0] == contentFormat
+            guard isSound else { return .stop }
+            expected += 1
+            return try body(UnsafeRawBufferPointer(rebasing: value.dropFirst()))
+        }
+        return isSound
     }
 }

@@ -126,6 +126,8 @@ package struct ContentPiece: Sendable {
 /// A message to be made durable.
 package struct NewMessage: Sendable {
     package let message: QueuedMessage
+    /// What stands in front of content that was appended; ``QueuedMessage/headBytes`` octets.
+    package let head: [UInt8]
     /// The content, or what of it was not given to ``MailQueue/append(_:completion:)`` before.
     package let tail: [UInt8]
     package let tailOffset: Int

@@ -115,19 +115,16 @@ package struct QueueCheck: Sendable {
     }
 
     private func contentProblem(_ message: QueuedMessage) throws -> String? {
-        var check = ContentCheck()
-        var expected = 0
+        var check = ContentCheck(of: message)
         try self.environment.read { transaction throws(LMDBError) in
-            try transaction.scan(self.tables.content, from: ContentKey(message.id, record: 0)) { key, value in
-                guard key.count == 12, QueueID(key: key) == message.id else { return .stop }
-                let index = UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-                guard Int(index) == expected, value.count > 1, value[0] == contentFormat else { return .stop }
-                check.update(Array(value[1...]))
-                expected += 1
-                return .next
+            for first in [ContentKey.firstOfHead, 0] {
+                _ = try transaction.scanContent(of: message.id, from: first, in: self.tables.content) { part in
+                    check.update(Array(part))
+                    return .next
+                }
             }
         }
-        return check.matches(message) ? nil : "content is not what was stored"
+        return check.isWhole ? nil : "content is not what was stored"
     }
 
     private func laneProblem(_ message: QueuedMessage) throws -> String? {
@@ -205,19 +202,20 @@ package struct QueueCheck: Sendable {
     }
 
     private func salvage(_ id: QueueID) throws -> Salvage {
-        var content: [UInt8] = []
+        var (head, content): ([UInt8], [UInt8]) = ([], [])
         var record: [UInt8] = []
         try self.environment.read { transaction throws(LMDBError) in
             try transaction.scan(self.tables.content, from: ContentKey(id, record: 0)) { key, value in
                 guard key.count == 12, QueueID(key: key) == id else { return .stop }
-                content += value.dropFirst()
+                let index = Int(UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+                if index < ContentKey.firstOfHead { content += value.dropFirst() } else { head += value.dropFirst() }
                 return .next
             }
             let aside = try transaction.get(id.key, in: self.tables.damaged) { DamagedRecord($0)?.message }
             record = try transaction.get(id.key, in: self.tables.messages) { Array($0) } ?? (aside ?? nil) ?? []
         }
         // Without it the content is all there is.
-        return Salvage(message: try? Self.decode(id, record, nil), content: content)
+        return Salvage(message: try? Self.decode(id, record, nil), content: head + content)
     }
 }
 

@@ -10,7 +10,10 @@ package struct QueuedMessage: Sendable, Equatable {
     package let client: ClientIdentity?
     /// The message that a notice is about; nil for mail that was received.
     package let about: QueueID?
+    /// All of it, with ``headBytes``.
     package let contentBytes: Int
+    /// How much of the content was written last and stands first, in records of its own; 0 for short messages.
+    package let headBytes: Int
     package let contentChecksum: UInt64
     /// Addresses or header are not ASCII (RFC 6531 §3.2).
     package let needsSMTPUTF8: Bool
@@ -18,7 +21,7 @@ package struct QueuedMessage: Sendable, Equatable {
 
     package init(
         id: QueueID, arrival: Timestamp, envelope: Envelope, client: ClientIdentity?, about: QueueID?,
-        contentBytes: Int, contentChecksum: UInt64, needsSMTPUTF8: Bool, progress: Progress
+        contentBytes: Int, headBytes: Int = 0, contentChecksum: UInt64, needsSMTPUTF8: Bool, progress: Progress
     ) {
         self.id = id
         self.arrival = arrival
@@ -26,6 +29,7 @@ package struct QueuedMessage: Sendable, Equatable {
         self.client = client
         self.about = about
         self.contentBytes = contentBytes
+        self.headBytes = headBytes
         self.contentChecksum = contentChecksum
         self.needsSMTPUTF8 = needsSMTPUTF8
         self.progress = progress

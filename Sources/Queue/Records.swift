@@ -9,12 +9,14 @@ extension QueuedMessage {
     package func encoded() -> [UInt8] {
         var writer = RecordWriter(format: Self.format)
         writer.write(self.arrival)
-        writer.write(byte: (self.about == nil ? 0 : 1) | (self.needsSMTPUTF8 ? 2 : 0))
+        writer.write(
+            byte: (self.about == nil ? 0 : 1) | (self.needsSMTPUTF8 ? 2 : 0) | (self.headBytes == 0 ? 0 : 4))
         if let about = self.about { writer.write(fixed: about.value) }
         writer.write(self.client)
         writer.write(self.envelope.parameters)
         writer.write(self.envelope.reversePath.description)
         writer.write(self.contentBytes)
+        if self.headBytes > 0 { writer.write(self.headBytes) }
         writer.write(fixed: self.contentChecksum)
         writer.write(self.progress.lanes.count)
         for lane in self.progress.lanes { writer.write(lane.name) }
@@ -38,6 +40,8 @@ extension QueuedMessage {
         let parameters = try reader.readMailParameters()
         var envelope = Envelope(reversePath: try reader.readReversePath(), parameters: parameters)
         let bytes = try reader.readInt()
+        let headBytes = flags & 4 == 0 ? 0 : try reader.readInt()
+        guard 0...max(0, bytes) ~= headBytes else { throw RecordReader.Damage(what: "head longer than content") }
         let checksum = try reader.readFixed()
         var lanes: [Progress.Lane] = []
         for _ in 0..<(try reader.readCount()) { lanes.append(Progress.Lane(name: try reader.readText(), due: arrival)) }
@@ -53,7 +57,7 @@ extension QueuedMessage {
         }
         self.init(
             id: id, arrival: arrival, envelope: envelope, client: client, about: about, contentBytes: bytes,
-            contentChecksum: checksum, needsSMTPUTF8: flags & 2 != 0,
+            headBytes: headBytes, contentChecksum: checksum, needsSMTPUTF8: flags & 2 != 0,
             progress: progress ?? Progress(lanes: lanes, recipients: states))
     }
 }

@@ -9,7 +9,8 @@ struct Tables: Sendable {
     let messages: Table
     /// ID: progress record; absent until something has been tried.
     let progress: Table
-    /// ID, number of the record: format number and at most ``IncomingContent/recordBytes`` octets of content.
+    /// ID, number of the record: format number and at most ``IncomingContent/recordBytes`` octets of content. From
+    /// ``ContentKey/firstOfHead`` on they stand in front of the others.
     let content: Table
     /// Lane, 0, due time, ID: nothing. What waits, in the order in which it is due.
     let lanes: Table
@@ -47,6 +48,8 @@ extension QueueID {
 struct ContentKey: KeyBytes {
     private let id: UInt64
     private let index: UInt32
+
+    static let firstOfHead = 1 << 31
 
     init(_ id: QueueID, record index: Int) {
         self.id = id.value.bigEndian

@@ -61,7 +61,7 @@ final class StoreJob: WriteJob, @unchecked Sendable {
 
     override var isAwaited: Bool { true }
 
-    override var bytes: Int { self.message.tail.count + self.record.count }
+    override var bytes: Int { self.message.head.count + self.message.tail.count + self.record.count }
 
     override func apply(
         _ transaction: borrowing WriteTransaction, _ tables: Tables
@@ -126,6 +126,8 @@ extension WriteTransaction {
     ) throws(LMDBError) -> [ScheduleChange] {
         let message = new.message
         try self.putContent(new.tail, of: message.id, offset: new.tailOffset, in: tables)
+        try self.putContent(
+            new.head, of: message.id, offset: ContentKey.firstOfHead * IncomingContent.recordBytes, in: tables)
         try self.put(record, at: message.id.key, in: tables.messages)
         if new.wasAppended { try self.delete(message.id.key, in: tables.receiving) }
         guard !message.progress.isHeld else {

@@ -51,8 +51,8 @@ extension MailQueue {
     /// Takes a message in as the receiver does, and waits until it is safe.
     @discardableResult
     func take(
-        _ envelope: Envelope, _ content: [UInt8], at time: Timestamp, client: ClientIdentity? = nil,
-        lanes: LaneNaming = .byDomain
+        _ envelope: Envelope, _ content: [UInt8], head: [UInt8] = [], at time: Timestamp,
+        client: ClientIdentity? = nil, lanes: LaneNaming = .byDomain
     ) throws -> QueueID {
         var incoming = IncomingContent(id: self.beginMessage())
         var rest = content[...]
@@ -62,6 +62,7 @@ extension MailQueue {
             if let piece = incoming.takePiece() { try wait { self.append(piece, completion: $0) } }
         }
         let id = incoming.id
+        incoming.head = head
         let new = incoming.finish(
             arrival: time, envelope: envelope, client: client, about: nil, needsSMTPUTF8: false, lanes: lanes)
         try wait { self.store(new, completion: $0) }

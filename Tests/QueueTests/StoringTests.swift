@@ -70,6 +70,51 @@ struct StoringTests {
         }
     }
 
+    @Test(arguments: [(100, 50), (400_000, 50), (400_000, 4079), (400_000, 20_000), (1_000_000, 8158)])
+    func `what is put in front at the end is read first, in pieces of any size`(_ bytes: Int, _ headBytes: Int) throws {
+        try withQueue { queue, folder throws in
+            let (head, body) = (content(headBytes, seed: 7), content(bytes))
+            let id = try queue.take(try envelope(), body, head: head, at: Timestamp(seconds: 1))
+            let following = try queue.take(try envelope(), body, at: Timestamp(seconds: 2))
+            let message = try #require(try queue.message(id))
+            #expect(message.contentBytes == head.count + body.count)
+            #expect(message.headBytes == (bytes > IncomingContent.pieceBytes ? head.count : 0))
+            #expect(try queue.whole(id) == head + body)
+            #expect(try queue.whole(following) == body)
+            for size in [700, 5000, 128 * 1024] {
+                var pieces: [UInt8] = []
+                var check = ContentCheck(of: message)
+                while true {
+                    let piece = try queue.content(of: id, from: pieces.count, limit: size)
+                    if piece.isEmpty { break }
+                    #expect(!check.isWhole)
+                    check.update(piece)
+                    pieces += piece
+                }
+                #expect(pieces == head + body)
+                #expect(check.isWhole)
+            }
+            let due = try queue.due(
+                in: "example.test", at: Timestamp(seconds: 9), skipping: [], limit: 10, contentLimit: 2_000_000)
+            #expect(due.messages.first { $0.message.id == id }?.content == head + body)
+            queue.close()
+            #expect(try QueueCheck(folder: folder.path).run().findings == [])
+        }
+    }
+
+    @Test func `a message whose head is not what was stored is damaged`() throws {
+        try withQueue { queue, _ throws in
+            let id = try queue.take(
+                try envelope(), content(400_000), head: content(5000, seed: 7), at: Timestamp(seconds: 1))
+            let message = try #require(try queue.message(id))
+            var bytes = try queue.whole(id)
+            bytes[17] ^= 1
+            var check = ContentCheck(of: message)
+            check.update(bytes)
+            #expect(!check.isWhole)
+        }
+    }
+
     @Test func `what was not stored is gone after a restart and leaves nothing behind`() throws {
         let folder = try TemporaryFolder()
         let last = try reopen(folder.path) { queue throws in
