@@ -11,8 +11,14 @@ package struct ForwarderGeneration: Sendable {
     package let lifetimes: QueueOptions
     package let routes: RouteTable
     package let lanes: LaneNaming
+    /// Gives the fields to be put in front of content of ours, such as a signature.
+    package let sign: @Sendable (_ content: [UInt8]) -> [UInt8]
 
-    package init(options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming) {
+    package init(
+        options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming,
+        sign: @escaping @Sendable (_ content: [UInt8]) -> [UInt8] = { _ in [] }
+    ) {
+        self.sign = sign
         self.options = options
         self.lifetimes = lifetimes
         self.routes = routes

@@ -9,8 +9,8 @@ package enum MailEvent: Sendable {
     case screened(Screened)
     /// A rule had something to say that refused nobody.
     case noted(Note)
-    /// A message is stored; its 250 leaves now. `about` is set on a notice of ours: the message it tells of.
-    case queued(QueueID, session: String?, client: ClientIdentity?, envelope: Envelope, bytes: Int, about: QueueID?)
+    /// A message is stored; its 250 leaves now.
+    case queued(QueueID, Queued)
     /// Recipients could not be reached this time and will be tried again when `due`.
     case attempted(QueueID, Outcome, due: Timestamp)
     /// A next hop took the message for these recipients.
@@ -24,6 +24,22 @@ package enum MailEvent: Sendable {
     case destinationUp(String)
     /// A record of the queue cannot be read and was set aside.
     case damaged(QueueID, detail: String)
+
+    package struct Queued: Sendable {
+        package var session: String?
+        package var client: ClientIdentity?
+        package var envelope: Envelope
+        package var bytes: Int
+        /// On a notice of ours: the message it tells of.
+        package var about: QueueID?
+        /// What authentication found: `spf=pass dkim=pass dmarc=pass`; nil if nothing was looked at.
+        package var authentication: String?
+
+        package init(envelope: Envelope, bytes: Int) {
+            self.envelope = envelope
+            self.bytes = bytes
+        }
+    }
 
     package struct Refusal: Sendable {
         package var session: String
@@ -175,8 +191,7 @@ extension MailEvent {
         case .refused(let refusal): Self.fields(of: refusal)
         case .screened(let screened): Self.fields(of: screened)
         case .noted(let note): Self.fields(of: note)
-        case .queued(let id, let session, let client, let envelope, let bytes, let about):
-            Self.fields(queued: id, session, client, envelope, bytes, about)
+        case .queued(let id, let queued): Self.fields(id, queued)
         case .attempted(let id, let outcome, let due):
             Self.fields("attempted", id, outcome) { $0.add("due", due.rfc3339) }
         case .delivered(let id, let outcome): Self.fields("delivered", id, outcome) { _ in }
@@ -244,20 +259,18 @@ extension MailEvent {
         return fields
     }
 
-    private static func fields(
-        queued id: QueueID, _ session: String?, _ client: ClientIdentity?, _ envelope: Envelope, _ bytes: Int,
-        _ about: QueueID?
-    ) -> Fields {
+    private static func fields(_ id: QueueID, _ queued: Queued) -> Fields {
         var fields = Fields("queued")
         fields.add("id", id.description)
-        fields.add("session", session)
-        fields.add("client", client.map { Endpoint($0.address, port: $0.port).description })
-        fields.add("helo", client?.helo)
-        fields.add("from", envelope.reversePath.description)
-        fields.add("to", Self.list(envelope.recipients.lazy.map(\.mailbox)))
-        fields.add("recipients", envelope.recipients.count)
-        fields.add("bytes", bytes)
-        fields.add("about", about?.description)
+        fields.add("session", queued.session)
+        fields.add("client", queued.client.map { Endpoint($0.address, port: $0.port).description })
+        fields.add("helo", queued.client?.helo)
+        fields.add("from", queued.envelope.reversePath.description)
+        fields.add("to", Self.list(queued.envelope.recipients.lazy.map(\.mailbox)))
+        fields.add("recipients", queued.envelope.recipients.count)
+        fields.add("bytes", queued.bytes)
+        fields.add("about", queued.about?.description)
+        fields.add("authentication", queued.authentication)
         return fields
     }
 

@@ -236,14 +236,15 @@ extension SessionHandler {
 
     private func store(_ new: NewMessage) {
         let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
-        let (events, session, message) = (self.shared.events, self.sessionID, new.message)
+        let (events, message) = (self.shared.events, new.message)
+        var queued = MailEvent.Queued(envelope: message.envelope, bytes: message.contentBytes)
+        queued.session = self.sessionID.description
+        queued.client = message.client
+        let event = queued
         self.shared.queue.store(new) { result in
             if case .success = result {
                 // Also when the client is gone by now: the message is ours.
-                events.record(
-                    .queued(
-                        message.id, session: session.description, client: message.client, envelope: message.envelope,
-                        bytes: message.contentBytes, about: nil))
+                events.record(.queued(message.id, event))
             }
             let outcome = result.map { message.id }.mapError { ContentFault($0) }
             loop.execute {
