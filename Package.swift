@@ -79,14 +79,14 @@ let package = Package(
         target("Authentication", ["Mail", "Crypto"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
-        target("Receiver", ["SMTP", "Mail", "Rules", "Queue", "Resolver", nioCore, nioPosix]),
+        target("Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", nioCore, nioPosix]),
         target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Screener", "Recipients", "Receiver", "Forwarder", "Resolver",
-                "Polling", "Inflate", "PostgreSQL", "CLibraries",
+                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Receiver", "Forwarder",
+                "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),

@@ -1,3 +1,4 @@
+package import Authentication
 package import Forwarder
 package import Mail
 package import Queue
@@ -29,6 +30,7 @@ package struct Configuration: Options, OptionValue {
     package var replyReference = true
     package var content = ContentOptions()
     package var attachments = AttachmentOptions()
+    package var authentication = AuthenticationOptions()
     package var screener = ScreenerOptions()
     package var proxy = ProxyOptions()
     package var limits = SessionLimits()
@@ -91,6 +93,7 @@ package struct Configuration: Options, OptionValue {
         ),
         .init("content", \.content, "Rules for what is in a message."),
         .init("attachments", \.attachments, "Which attachments are refused."),
+        .init("authentication", \.authentication, "Whom a message is from: SPF, DKIM, DMARC and ARC."),
         .init("screener", \.screener, "Who is talked to at all."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
         .init("limits", \.limits, "What one client may do."),
