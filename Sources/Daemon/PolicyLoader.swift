@@ -30,7 +30,7 @@ struct PolicyLoader {
         for name in self.configuration.restrictionClasses.values.keys.sorted() { self.readClass(name) }
         var lists: [Stage: RestrictionList] = [:]
         for stage in Stage.allCases {
-            let list = self.list(stage.rawValue, self.configuration.restrictions[stage], usual: stage.usualCheck)
+            let list = self.list(stage.rawValue, self.configuration.restrictions[stage], stage)
             if !list.items.isEmpty { lists[stage] = list }
         }
         self.checkRelay(lists)
@@ -39,6 +39,7 @@ struct PolicyLoader {
             routeRefusal: routeRefusal, asksElsewhere: asksElsewhere, listNames: listNames,
             delaysRefusals: self.configuration.rejectDelayed)
         self.checkActions(of: policy)
+        self.checkPlaces(of: policy)
         return policy
     }
 
@@ -67,23 +68,29 @@ struct PolicyLoader {
                 }
             }
         }
-        self.classes[name] = self.list(name, elements, usual: nil)
+        self.classes[name] = self.list(name, elements, nil)
         self.open.removeLast()
     }
 
-    private mutating func list(_ name: String, _ elements: [RestrictionElement], usual: String?) -> RestrictionList {
+    /// - Parameter stage: nil for a class.
+    private mutating func list(_ name: String, _ elements: [RestrictionElement], _ stage: Stage?) -> RestrictionList {
         var items: [RestrictionList.Item] = []
         var onlyWarns = false
         for element in elements {
             do {
-                let words = (onlyWarns ? ["warn_if_reject"] : []) + Self.words(of: element, usual: usual)
+                let words = (onlyWarns ? ["warn_if_reject"] : []) + Self.words(of: element, usual: stage?.usualCheck)
                 onlyWarns = words.last.map { $0.equalsIgnoringCase("warn_if_reject") } ?? false
                 let list = try self.reader.list(name, words: words, file: self.file, line: element.place?.line)
                 self.warn(of: list, element)
+                if let stage, let problem = self.problem(with: list, in: stage) { self.error(element, problem) }
                 items += list.items
             } catch { self.error(element, error.message) }
         }
         return RestrictionList(name: name, items: items)
+    }
+
+    private func problem(with list: RestrictionList, in stage: Stage) -> String? {
+        list.problem(in: stage, delaysRefusals: self.configuration.rejectDelayed)
     }
 
     /// A table alone is looked up as the list usually looks up.
@@ -141,6 +148,22 @@ struct PolicyLoader {
             for table in list.tables where seen.insert(table.name).inserted {
                 for (value, line) in table.values where !table.hasCaptures(in: value) {
                     guard let problem = self.problem(inAction: value) else { continue }
+                    self.errors.append(FileError(file: table.file ?? self.file, line: line, message: problem))
+                }
+            }
+        }
+    }
+
+    /// Restrictions that stand on a right-hand side are where its table is asked.
+    private mutating func checkPlaces(of policy: RestrictionPolicy) {
+        for (stage, list) in policy.lists.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            for table in list.tables {
+                for (value, line) in table.values where !table.hasCaptures(in: value) {
+                    guard case .restrictions(let names) = try? AccessAction(value),
+                        let inner = try? RestrictionReader(classes: self.classes)
+                            .list("", words: names, file: nil, line: nil),
+                        let problem = self.problem(with: inner, in: stage)
+                    else { continue }  // What cannot be read has been said.
                     self.errors.append(FileError(file: table.file ?? self.file, line: line, message: problem))
                 }
             }

@@ -80,7 +80,7 @@ final class RecipientService: Sendable {
                 toSender: mailbox, reject: reject, on: self.loop)
             guard let (reply, reason) = objection else { return .known }
             return reply.code == reject.code ? .unknown(reply, why: reason) : .undecided(reply, why: reason)
-        case .names, .policy, .pause: return .unverified
+        case .names, .policy, .spf, .greylist, .pause: return .unverified
         }
     }
 

@@ -10,16 +10,21 @@ package struct LookupPerformer: Sendable {
     /// By the text in the configuration.
     private let services: [String: PolicyService]
     private let addresses: @Sendable (Lookup) async -> AddressFinding
+    private let judge: @Sendable (Lookup) async -> Judgement
 
-    /// - Parameter addresses: answers ``Lookup/recipient(_:)`` and ``Lookup/verification(_:_:)``.
+    /// - Parameters:
+    ///   - addresses: answers ``Lookup/recipient(_:)`` and ``Lookup/verification(_:_:)``.
+    ///   - judge: answers ``Lookup/spf(_:)`` and ``Lookup/greylist(_:)``.
     package init(
         names: any NameService, policies: PolicyClient, services: [String: PolicyService] = [:],
-        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .unverified }
+        addresses: @escaping @Sendable (Lookup) async -> AddressFinding = { _ in .unverified },
+        judge: @escaping @Sendable (Lookup) async -> Judgement = { _ in .notAsked }
     ) {
         self.names = names
         self.policies = policies
         self.services = services
         self.addresses = addresses
+        self.judge = judge
     }
 
     /// The answer, if it costs no waiting.
@@ -39,6 +44,7 @@ package struct LookupPerformer: Sendable {
             } catch { return .names(NameAnswer(.failure(error), type)) }
         case .policy(let service, let attributes): return await self.ask(service, attributes)
         case .recipient, .verification: return .address(await self.addresses(lookup))
+        case .spf, .greylist: return .judged(await self.judge(lookup))
         case .pause(let duration, _):
             try? await Task.sleep(for: duration)  // Cancelled with the connection; nobody waits then.
             return .passed
@@ -64,6 +70,11 @@ extension AddressFinding {
     /// Nobody here asks about addresses.
     package static let unverified = AddressFinding.undecided(
         Reply(450, .init(1, 1), "address cannot be verified now"), why: "not verified here")
+}
+
+extension Judgement {
+    /// Nobody here judges.
+    package static let notAsked = Judgement.passed("not asked here")
 }
 
 extension Lookup.NameType {

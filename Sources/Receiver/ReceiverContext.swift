@@ -37,10 +37,10 @@ package struct ReceiverGeneration: Sendable {
     }
 
     func performer(_ shared: ReceiverContext) -> LookupPerformer {
-        let (addresses, number) = (shared.addresses, self.number)
+        let (addresses, judge, number) = (shared.addresses, shared.judge, self.number)
         return LookupPerformer(
             names: shared.names, policies: shared.policies, services: self.services,
-            addresses: { await addresses($0, number) })
+            addresses: { await addresses($0, number) }, judge: { await judge($0, number) })
     }
 }
 
@@ -64,6 +64,8 @@ package struct ReceiverContext: Sendable {
     package let policies: PolicyClient
     /// Says of an address what the tables do not, by the generation of this number.
     package let addresses: @Sendable (Lookup, Int) async -> AddressFinding
+    /// Answers what restrictions leave to others, such as greylisting, by the generation of this number.
+    package let judge: @Sendable (Lookup, Int) async -> Judgement
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
@@ -71,6 +73,7 @@ package struct ReceiverContext: Sendable {
         hostname: String, queue: any MailQueue, events: EventSink, clock: WallClock, clients: ClientLimits,
         names: any NameService, policies: PolicyClient,
         addresses: @escaping @Sendable (Lookup, Int) async -> AddressFinding = { _, _ in .unverified },
+        judge: @escaping @Sendable (Lookup, Int) async -> Judgement = { _, _ in .notAsked },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname
@@ -81,6 +84,7 @@ package struct ReceiverContext: Sendable {
         self.names = names
         self.policies = policies
         self.addresses = addresses
+        self.judge = judge
         self.generation = generation
     }
 }

@@ -227,4 +227,44 @@ extension GenerationTests {
         let error = "postern.yaml: restrictions.relay lets anybody send to anybody: it needs reject_unauth_destination"
         #expect(self.errors() == (isClosed ? [] : [error]))
     }
+
+    @Test func `greylisting stands where recipients are judged, wherever it is named`() throws {
+        try self.folder.write("rules/strangers", "example.net late\n")
+        try self.configure(
+            """
+            restriction_classes: {late: [greylist]}
+            restrictions:
+              sender: [{check_sender_access: "texthash:strangers"}]
+              recipient: [greylist, late, {check_sender_access: "texthash:strangers"}]
+              data: [greylist]
+              end_of_data: [late]
+            """)
+        let errors = self.errors()
+        #expect(errors.count == 3)
+        let places = errors.map { String($0.prefix { $0 != " " }) }
+        #expect(places == ["postern.yaml:10:10:", "postern.yaml:11:17:", "rules/strangers:1:"], "\(errors)")
+        #expect(errors.allSatisfy { $0.contains("greylist belongs into restrictions.recipient") }, "\(errors)")
+    }
+
+    @Test func `SPF needs a sender`() throws {
+        try self.configure("restrictions: {helo: [check_spf], sender: [check_spf], data: [check_spf]}")
+        #expect(self.errors() == [])
+        try self.configure("reject_delayed: false\nrestrictions: {helo: [check_spf], sender: [check_spf]}")
+        #expect(self.errors().count == 1)
+        #expect(self.errors().first?.contains("is not known in restrictions.helo while reject_delayed") == true)
+    }
+
+    @Test func `cases say what greylisting and SPF say`() throws {
+        func cases(_ greylist: String, _ spf: String, _ expected: String) throws -> [String] {
+            let text = "case a\nhelo x.example\nto user@example.test\n\(greylist)\n\(spf)\nexpect \(expected)\n"
+            return try RuleCases(text).failures(try Generation(file: self.file, number: 1)).map(\.message)
+        }
+        try self.configure("restrictions: {sender: [check_spf], recipient: [greylist]}")
+        #expect(try cases("", "", "accept") == [])
+        #expect(try cases("greylist passed", "spf softfail", "accept") == [])
+        #expect(try cases("greylist refused", "spf pass", "defer 450 Greylisted") == [])
+        #expect(try cases("greylist refused", "spf fail", "reject 550 SPF fail") == [])
+        #expect(try cases("", "spf temperror", "defer 451") == [])
+        #expect(try cases("greylist refused", "", "accept").first?.contains("defer 450 4.2.0") == true)
+    }
 }

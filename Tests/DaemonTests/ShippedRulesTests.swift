@@ -62,7 +62,13 @@ struct ShippedRulesTests {
                 "4: 'client' takes an address, and its name if it has one",
                 "5: 'b' is no address",
                 "6: 'expect' takes accept, defer, reject, discard or hold, then a code and a text",
-                "7: 'hilo' is none of case, client, helo, from, to, ours, dns, policy, recipient, expect and |",
+                "7: 'hilo' is none of case, client, helo, from, to, ours, dns, policy, recipient, spf, greylist, expect "
+                    + "and |",
+            ])
+        #expect(
+            self.problems("case a\nspf maybe\ngreylist no\nexpect accept\n") == [
+                "2: 'spf' takes pass, fail, softfail, neutral, none, temperror or permerror",
+                "3: 'greylist' takes passed or refused",
             ])
     }
 

@@ -209,6 +209,7 @@ private struct ExplanationRun {
             if site.weight > heaviest?.weight ?? 0 { heaviest = (site.weight, name) }
             self.trace.append(Explanation.Step(reason, depth: 0, result: "\(site.weight)"))
         }
+        self.facts.isAllowlisted = score < 0
         guard score >= options.dnsblThreshold.value, let heaviest else { return nil }
         return self.refuse(
             options.dnsblAction, .init(7, 1),

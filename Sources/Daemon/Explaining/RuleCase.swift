@@ -1,4 +1,5 @@
 import Mail
+import Receiver
 package import Rules
 
 /// The administrator's own tests: files `rules/*.case`, run whenever rules are checked or read anew.
@@ -12,6 +13,8 @@ package import Rules
 ///     dns mail.example.com A 192.0.2.1       FAIL for no answer; what is not named does not exist
 ///     policy DUNNO                           what every policy service says
 ///     recipient user@example.org known       known, unknown or undecided; where tables do not say
+///     spf fail                               what SPF says: pass, fail, softfail, neutral, none, temperror, permerror
+///     greylist refused                       refused or passed; where nothing is said, passed
 ///     | Subject: hello                       lines of the content
 ///     expect accept                          or: expect reject 550 part of the text
 package struct RuleCase: Sendable {
@@ -21,6 +24,8 @@ package struct RuleCase: Sendable {
     fileprivate var records: [Record] = []
     fileprivate var policy = "DUNNO"
     fileprivate var recipients: [Mailbox: AddressFinding] = [:]
+    fileprivate var spf = Judgement.notAsked
+    fileprivate var greylist = Judgement.notAsked
     fileprivate var expected: Expectation?
 
     fileprivate struct Record {
@@ -123,10 +128,13 @@ extension RuleCase {
         case "dns": self.records.append(try Self.record(words))
         case "policy": self.policy = value
         case "recipient": try self.setRecipient(words)
+        case "spf": self.spf = try Self.judgement(ofSPF: value)
+        case "greylist": self.greylist = try Self.judgement(ofGreylist: value)
         case "expect": self.expected = try Self.expectation(words)
         default:
             throw OptionProblem(
-                "'\(keyword)' is none of case, client, helo, from, to, ours, dns, policy, recipient, expect and |")
+                "'\(keyword)' is none of case, client, helo, from, to, ours, dns, policy, recipient, spf, greylist, expect and |"
+            )
         }
     }
 
@@ -157,6 +165,27 @@ extension RuleCase {
         }
     }
 
+    private static func judgement(ofGreylist text: String) throws(OptionProblem) -> Judgement {
+        switch text {
+        case "passed": .passed("the case says so")
+        case "refused": .refused(Reply(450, .init(2, 0), "Greylisted, try again later"), why: "the case says so")
+        default: throw OptionProblem("'greylist' takes passed or refused")
+        }
+    }
+
+    /// The codes of RFC 7372 §3.2.
+    private static func judgement(ofSPF text: String) throws(OptionProblem) -> Judgement {
+        let why = "the case says \(text)"
+        switch text {
+        case "pass", "softfail", "neutral", "none": return .passed(why)
+        case "fail": return .refused(Reply(550, .init(7, 23), "SPF fail"), why: why)
+        case "temperror": return .refused(Reply(451, .init(7, 24), "SPF temperror"), why: why)
+        case "permerror": return .refused(Reply(550, .init(7, 24), "SPF permerror"), why: why)
+        default:
+            throw OptionProblem("'spf' takes pass, fail, softfail, neutral, none, temperror or permerror")
+        }
+    }
+
     private static func expectation(_ words: [String]) throws(OptionProblem) -> Expectation {
         guard let verdict = words.first, ["accept", "defer", "reject", "discard", "hold"].contains(verdict) else {
             throw OptionProblem("'expect' takes accept, defer, reject, discard or hold, then a code and a text")
@@ -174,6 +203,8 @@ extension RuleCase {
         case .policy: return .action(self.policy)
         case .recipient(let mailbox), .verification(let mailbox, _):
             return .address(self.recipients[mailbox] ?? .known)
+        case .spf: return .judged(self.spf)
+        case .greylist: return .judged(self.greylist)
         case .pause: return .passed
         }
     }

@@ -118,7 +118,7 @@ extension Evaluation {
             self.note(.fault, "\(service) does not answer: \(why)")
             self.current.value = usual
             return try self.act(on: usual, context)
-        case .names, .address, .passed: throw self.fault("\(service): no answer")
+        case .names, .address, .judged, .passed: throw self.fault("\(service): no answer")
         }
     }
 

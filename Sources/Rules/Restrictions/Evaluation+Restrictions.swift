@@ -13,6 +13,8 @@ extension Evaluation {
         case .nothing: .dunno
         case .list(let list): try self.evaluate(list, context)
         case .policyService(let service): try self.askPolicy(service, context)
+        case .checkSPF: try self.checkSPF(context)
+        case .greylist: try self.greylist(context)
         case .access(let subject, let table): try self.access(subject, table, context)
         case .serverAccess(let subject, let record, let table):
             try self.serverAccess(subject, record, table, context)

@@ -14,6 +14,10 @@ package enum Lookup: Hashable, Sendable {
     case recipient(Mailbox)
     /// Whether an address takes mail, by asking its server.
     case verification(Mailbox, AddressClass)
+    /// What SPF says of the sender, and what the configuration makes of that.
+    case spf(SPFQuestion)
+    /// Whether mail of this sender to this recipient is to come again later.
+    case greylist(GreylistQuestion)
     /// Nothing is asked, but time has to pass. The number tells pauses of one evaluation apart.
     case pause(Duration, number: Int)
 
@@ -44,6 +48,8 @@ package enum LookupAnswer: Hashable, Sendable {
     /// The policy service did not answer. The text is for the log; the action is what holds then.
     case noAction(String, default: String)
     case address(AddressFinding)
+    /// Of ``Lookup/spf(_:)`` and ``Lookup/greylist(_:)``.
+    case judged(Judgement)
     /// The pause is over.
     case passed
 }

@@ -27,6 +27,8 @@ package indirect enum Restriction: Sendable {
     /// `reject_rhsbl_...`, and `permit_rhswl_client` if it permits.
     case domainList(NameSubject, DNSList, permits: Bool)
     case policyService(String)
+    case checkSPF
+    case greylist
     case list(RestrictionList)
     /// Accepted because files have it, and without any effect here; the text says why.
     case nothing(String)
@@ -78,7 +80,7 @@ package struct RestrictionList: Sendable {
                 .rejectUnauthorizedPipelining, .rejectPlaintextSession, .rejectMultiRecipientNotice,
                 .rejectUnknownClientName, .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
                 .rejectUnknownHELO, .rejectNonFQDN, .rejectUnknownDomain, .rejectUnlisted, .rejectUnverified,
-                .addressList, .domainList, .policyService, .nothing:
+                .addressList, .domainList, .policyService, .checkSPF, .greylist, .nothing:
                 []
             }
         }

@@ -161,6 +161,7 @@ extension RestrictionReader {
         "check_recipient_maps": .rejectUnlisted(.recipient),
         "reject_unverified_sender": .rejectUnverified(.sender),
         "reject_unverified_recipient": .rejectUnverified(.recipient),
+        "check_spf": .checkSPF, "greylist": .greylist,
         "permit_sasl_authenticated": noAuthentication, "permit_tls_clientcerts": noAuthentication,
         "permit_tls_all_clientcerts": noAuthentication, "reject_sender_login_mismatch": noAuthentication,
         "reject_authenticated_sender_login_mismatch": noAuthentication,

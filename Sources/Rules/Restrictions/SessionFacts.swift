@@ -14,6 +14,8 @@ package struct SessionFacts: Hashable, Sendable {
     package var isEncrypted = false
     /// The client has sent commands before it was its turn.
     package var hasPipelined = false
+    /// DNS lists that the screener asked speak for the client.
+    package var isAllowlisted = false
     /// Nil before MAIL.
     package var reversePath: ReversePath?
     /// The recipient that is asked about; nil before RCPT, and behind it when there are several.

@@ -89,6 +89,12 @@ private func answer(to lookup: Lookup) -> LookupAnswer {
     case .names(let name, _): return .names(number % 3 == 0 ? .failed("x") : .hosts(["mx.\(name)"]))
     case .policy: return .action(number % 2 == 0 ? "DUNNO" : "DEFER_IF_PERMIT later")
     case .recipient, .verification: return .address(number % 2 == 0 ? .known : .acceptAndHold("x"))
+    case .spf, .greylist:
+        switch number % 3 {
+        case 0: return .judged(.passed("x"))
+        case 1: return .judged(.refused(Reply(450, .init(2, 0), "x"), why: "x"))
+        default: return .judged(.fault("x"))
+        }
     case .pause: return .passed
     }
 }
