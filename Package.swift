@@ -98,7 +98,9 @@ let package = Package(
         // Daemon: it has the inflater for archives in archives.
         tests("MailTests", ["Mail", "Daemon"]),
         tests("SMTPTests", ["SMTP", "Mail"]),
-        tests("AuthenticationTests", ["Authentication", "Crypto", "Mail"]),
+        tests(
+            "AuthenticationTests",
+            ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams")]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests(
