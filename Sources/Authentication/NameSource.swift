@@ -40,3 +40,13 @@ package struct NameSource: Sendable {
         self.ask = ask
     }
 }
+
+/// The time since some beginning.
+package typealias MonotonicClock = @Sendable () -> ContinuousClock.Instant
+
+extension NameSource {
+    /// The same that knows nothing any more from a moment on.
+    package func ending(at deadline: ContinuousClock.Instant, by clock: @escaping MonotonicClock) -> NameSource {
+        NameSource { query in clock() < deadline ? await self.ask(query) : .failed("out of time") }
+    }
+}

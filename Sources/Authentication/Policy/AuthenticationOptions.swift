@@ -87,6 +87,12 @@ package struct SPFActions: Options, OptionValue {
         .init("temperror", \.temperror, "A name server did not answer."),
         .init("permerror", \.permerror, "Its record cannot be read or asks too much."),
     ]
+
+    package func validate() throws(OptionProblem) {
+        guard self.temperror != .reject else {
+            throw OptionProblem("temperror says that a name server did not answer: mark or defer")
+        }
+    }
 }
 
 package enum SPFAction: String, CaseIterable, Sendable, OptionValue { case mark, `defer`, reject }
