@@ -2,7 +2,8 @@
 
 SWIFT ?= swift
 # Debian packages that the program is built with, and those that the tests need besides the peers in Tests/peers.sh.
-BUILD_PACKAGES = liblmdb-dev libpcre2-dev libpq-dev libssl-dev libunbound-dev zlib1g-dev
+# At run time it reads the list of publicsuffix.
+BUILD_PACKAGES = liblmdb-dev libpcre2-dev libpq-dev libssl-dev libunbound-dev publicsuffix zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) openssl python3 perl util-linux
 RUN_FOLDER = .build/run
 
