@@ -81,12 +81,13 @@ let package = Package(
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", nioCore, nioPosix]),
         target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
+        target("Greylist", ["Mail", "LMDB", "Polling"]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Receiver", "Forwarder",
-                "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries",
+                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver",
+                "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
@@ -106,6 +107,7 @@ let package = Package(
         tests(
             "ForwarderTests",
             ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
+        tests("GreylistTests", ["Greylist", "LMDB", "Mail", "Harness"]),
         tests("PCRETests", ["PCRE"]),
         tests(
             "RecipientsTests", ["Recipients", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
@@ -139,8 +141,8 @@ let package = Package(
         target(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
-                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "PostgreSQL", "Forwarder",
-                "Resolver", "Daemon",
+                "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
+                "Forwarder", "Resolver", "Daemon",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches
