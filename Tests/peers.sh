@@ -29,6 +29,12 @@ packages() {
     swaks) echo swaks libnet-ssleay-perl ;;
     postgrey) echo postgrey ;;
     postgresql) echo postgresql-15 postgresql-client-15 ;;
+    # Without postfix-policyd-spf-python, whose code is in python3-spf-engine: it would bring a Postfix. And
+    # dbconfig-no-thanks, so that opendmarc brings no data base.
+    authentication)
+        echo opendkim opendkim-tools opendmarc dbconfig-no-thanks spfquery python3-dkim python3-nacl python3-dnspython
+        echo python3-spf python3-spf-engine python3-authres
+        ;;
     esac
 }
 
@@ -97,7 +103,7 @@ work=$(mktemp -d "$peers/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 touch "$work/begin"
-for group in postfix exim opensmtpd dns swaks postgrey postgresql; do
+for group in postfix exim opensmtpd dns swaks postgrey postgresql authentication; do
     # Old lists name versions that the archive no longer has.
     fetch "$group" || { update_lists && fetch "$group"; } || die "cannot fetch $(packages "$group")"
 done

@@ -2,7 +2,7 @@ import Foundation
 
 /// A group of packages that `Tests/peers.sh` unpacked. They are not installed.
 package enum PeerPackage: String, Sendable, CaseIterable {
-    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql
+    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql, authentication
 
     /// The folder that stands for `/`.
     package var root: String {
@@ -16,8 +16,13 @@ package enum PeerPackage: String, Sendable, CaseIterable {
     ///
     /// - Parameter path: its path if it were installed.
     package func program(_ path: String, _ arguments: [String] = []) throws -> Program {
-        var program = Program(try self.find(path), arguments)
-        let folders = self.libraryFolders + ["\(self.root)/usr/lib/postfix"]
+        try self.program(machine: self.find(path), arguments)
+    }
+
+    /// A program of the machine with the package's libraries.
+    func program(machine path: String, _ arguments: [String]) throws -> Program {
+        var program = Program(path, arguments)
+        let folders = self.libraryFolders + ["\(self.root)/usr/lib", "\(self.root)/usr/lib/postfix"]
         program.environment["LD_LIBRARY_PATH"] = folders.joined(separator: ":")
         return program
     }
