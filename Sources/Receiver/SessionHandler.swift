@@ -72,6 +72,7 @@ final class SessionHandler: ChannelDuplexHandler {
         self.generation = generation
         self.facts = SessionFacts(client: connection.client)
         self.facts.local = connection.local
+        self.facts.isAllowlisted = connection.isAllowlisted
         self.session = ServerSession(hostname: shared.hostname, limits: limits, screening: connection.screening)
         self.input = ServerInput(limits: limits)
         self.deadline = InputDeadline(limits)

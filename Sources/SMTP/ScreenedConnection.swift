@@ -10,6 +10,8 @@ package struct ScreenedConnection: Sendable {
     /// Where it connected; nil if that is not known.
     package let local: Endpoint?
     package let screening: SessionScreening
+    /// DNS lists speak for the client.
+    package let isAllowlisted: Bool
     /// There are so many clients that each gets less time.
     package let isUnderStress: Bool
     /// Kept as long as the connection is open.
@@ -30,14 +32,15 @@ package struct ScreenedConnection: Sendable {
 
     package init(
         descriptor: CInt, session: QueueID, client: Endpoint, local: Endpoint?, screening: SessionScreening,
-        isUnderStress: Bool,
-        place: ClientLimits.Place, report: @escaping @Sendable (SessionScreening.Finding, Dialog) -> Void
+        isAllowlisted: Bool, isUnderStress: Bool, place: ClientLimits.Place,
+        report: @escaping @Sendable (SessionScreening.Finding, Dialog) -> Void
     ) {
         self.descriptor = descriptor
         self.session = session
         self.client = client
         self.local = local
         self.screening = screening
+        self.isAllowlisted = isAllowlisted
         self.isUnderStress = isUnderStress
         self.place = place
         self.report = report

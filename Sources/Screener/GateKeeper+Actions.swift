@@ -159,6 +159,7 @@ extension GateKeeper {
                 descriptor: connection.descriptor, session: connection.session, client: connection.client,
                 local: connection.local,
                 screening: verdict?.screening ?? SessionScreening(),
+                isAllowlisted: connection.screening.isAllowlisted,
                 isUnderStress: connection.screening.isUnderStress, place: place,
                 report: { report?.receive($0, $1) }))
     }

@@ -2,6 +2,7 @@ import Mail
 
 /// A record as it is kept: format number, how many tests follow, and for each in the order of ``ScreeningTest/index``
 /// eight octets in network order: 0 for new, 1 for disabled, or the second since 1970 until which it is passed.
+/// Behind them, if it is there, the second until which DNS lists speak for the client.
 extension PassRecord {
     static let format: UInt8 = 1
     private static let headBytes = 2
@@ -13,11 +14,11 @@ extension PassRecord {
     /// Fractions of a second are lost: a pass that was kept ends up to a second earlier.
     package func encoded() -> [UInt8] {
         let tests = ScreeningTest.allCases.sorted { $0.index < $1.index }
-        var bytes = [Self.format, UInt8(tests.count)]
-        bytes.reserveCapacity(Self.headBytes + 8 * tests.count)
-        for test in tests {
-            withUnsafeBytes(of: Self.number(of: self[test]).bigEndian) { bytes += $0 }
-        }
+        let numbers =
+            tests.map { Self.number(of: self[$0]) } + (self.allowlistedUntil.map { [Self.number(of: $0)] } ?? [])
+        var bytes = [Self.format, UInt8(numbers.count)]
+        bytes.reserveCapacity(Self.headBytes + 8 * numbers.count)
+        for number in numbers { withUnsafeBytes(of: number.bigEndian) { bytes += $0 } }
         return bytes
     }
 
@@ -35,14 +36,22 @@ extension PassRecord {
                 self[test] = .disabled
                 continue
             }
-            let place = Self.headBytes + 8 * test.index
-            guard
-                let entry = Self.entry(
-                    of: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)))
-            else { return nil }
+            guard let entry = Self.entry(of: Self.number(at: test.index, bytes)) else { return nil }
             self[test] = entry
         }
+        guard Int(bytes[1]) > Self.allowlistedIndex else { return }
+        let second = Self.number(at: Self.allowlistedIndex, bytes)
+        self.allowlistedUntil =
+            second > 0 && second <= Timestamp.lastSecond ? Timestamp(seconds: Int64(second)) : nil
     }
+
+    private static let allowlistedIndex = 5
+
+    private static func number(at index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: Self.headBytes + 8 * index, as: UInt64.self))
+    }
+
+    private static func number(of time: Timestamp) -> UInt64 { UInt64(max(time.seconds, 1)) }
 
     private static func number(of entry: Entry) -> UInt64 {
         switch entry {

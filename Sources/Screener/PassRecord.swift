@@ -12,6 +12,8 @@ package struct PassRecord: Hashable, Sendable {
     }
 
     private var entries: [Entry]
+    /// Until when what DNS lists said for the client counts; nil if they said nothing.
+    package var allowlistedUntil: Timestamp?
 
     package init() {
         self.entries = Array(repeating: .new, count: ScreeningTest.allCases.count)
@@ -27,6 +29,8 @@ package struct PassRecord: Hashable, Sendable {
         if case .passed(let end) = self[test] { end > now } else { false }
     }
 
+    package func isAllowlisted(at now: Timestamp) -> Bool { self.allowlistedUntil.map { $0 > now } ?? false }
+
     /// When the last of its tests expires; nil if there is none.
     package var lastExpiry: Timestamp? {
         self.entries.compactMap { if case .passed(let end) = $0 { end } else { nil } }.max()
@@ -34,7 +38,8 @@ package struct PassRecord: Hashable, Sendable {
 }
 
 extension ScreeningTest {
-    /// The place in a record: the order is that of the format on the disk and never changes.
+    /// The place in a record: the order is that of the format on the disk and never changes. 5 is that of
+    /// ``PassRecord/allowlistedUntil``.
     package var index: Int {
         switch self {
         case .pregreet: 0

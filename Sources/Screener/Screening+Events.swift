@@ -130,9 +130,21 @@ extension Screening {
             return outcome
         }
 
+        /// An answer for the client holds this long; lists of good clients change slowly, and where an answer is not
+        /// waited for, the last one is the best there is.
+        private static let allowlistTTL = Duration.seconds(86_400)
+
+        /// Until when DNS lists speak for the client, by all that has been asked; nil if they do not.
+        var allowlistedUntil: Timestamp? {
+            guard let tally = self.tally else { return self.old?.allowlistedUntil }
+            if tally.score < 0 { return self.now + Self.allowlistTTL }
+            return tally.isPartial ? self.old?.allowlistedUntil : nil
+        }
+
         /// What the client has passed when it has passed the tests before the greeting.
         func record(_ policy: ScreenerPolicy) -> PassRecord {
             var record = self.old ?? PassRecord()
+            record.allowlistedUntil = self.allowlistedUntil
             let failed = Set(self.failures.map(\.test))
             for test in ScreeningTest.allCases {
                 if !policy.tests.contains(test) {

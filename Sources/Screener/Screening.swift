@@ -24,6 +24,8 @@ struct Screening: Sendable {
     /// There was input while the greeting was held back.
     private var hasInput = false
     private(set) var isUnderStress = false
+    /// DNS lists speak for the client.
+    private(set) var isAllowlisted = false
 
     /// - Parameter isProxied: the connection comes from a proxy and begins with its header.
     init(_ policy: ScreenerPolicy, isProxied: Bool) {
@@ -93,6 +95,7 @@ extension Screening {
 
     private mutating func admit(_ admission: Admission) -> [Action] {
         self.isUnderStress = admission.isUnderStress
+        self.isAllowlisted = admission.record?.isAllowlisted(at: admission.now) ?? false
         switch admission.access {
         case .refused(let reply): return self.turnAway(reply, .limited, "CONNECT")
         case .exempt(let isLogged): return self.letIn(isLogged ? ScreeningOutcome(.permitted) : nil)
@@ -198,11 +201,14 @@ extension Screening {
         var record = PassRecord()
         let ttl = testing.tally?.ttl(self.policy.options) ?? self.policy.options.dnsblMinimumTTL
         for test in ScreeningTest.allCases { record[test] = .passed(until: testing.now + ttl) }
+        record.allowlistedUntil = testing.allowlistedUntil
+        self.isAllowlisted = true
         let credit: [Action] = testing.isVetoed ? [] : [.credit(record)]
         return credit + self.greet(nil, testing.outcome(.allowed))
     }
 
     private mutating func pass(_ testing: Testing) -> [Action] {
+        self.isAllowlisted = testing.allowlistedUntil.map { $0 > testing.now } ?? false
         if testing.isVetoed {
             return self.greet(self.condemned(.comeBack), testing.outcome(.vetoed))
         }

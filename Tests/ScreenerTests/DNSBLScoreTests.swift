@@ -99,6 +99,53 @@ struct DNSBLScoreTests {
         #expect(driver.passed(.pipelining) == .seconds(60), "an answer is missing, so it holds for the shortest time")
     }
 
+    @Test func `lists that speak for a client are remembered longer than its pass`() throws {
+        var driver = try self.driver("good.example*-2", "bad.example=127.0.0.2")
+        driver.answer(0, "127.0.9.3")
+        #expect(!driver.isAllowlisted, "it may still be listed elsewhere")
+        driver.answer(1)
+        driver.handle(.timedOut)
+        #expect(driver.outcome?.result == .passed && driver.isAllowlisted)
+        let record = try #require(driver.credit)
+        #expect(record.allowlistedUntil == ScreeningDriver.now + .seconds(86_400))
+        // A client that is known is not asked about.
+        var known = ScreeningDriver { _ in }
+        known.admit(record)
+        #expect(known.outcome?.result == .known && known.isAllowlisted)
+        var old = record
+        old.allowlistedUntil = ScreeningDriver.now
+        known = ScreeningDriver { _ in }
+        known.admit(old)
+        #expect(!known.isAllowlisted)
+    }
+
+    @Test func `lists that say nothing more for a client count as long as all have answered`() throws {
+        let sites = try DNSBLSite.list("good.example*-2", "bad.example=127.0.0.2")
+        var before = PassRecord(.pregreet)
+        before.allowlistedUntil = ScreeningDriver.now + .seconds(60)
+        for isAnswered in [false, true] {
+            var driver = ScreeningDriver { $0.dnsbl = sites }
+            driver.admit(before)
+            if isAnswered { driver.answer(0) }
+            driver.answer(1)
+            #expect(driver.outcome?.result == .passed)
+            #expect(driver.isAllowlisted != isAnswered)
+            #expect(driver.credit?.allowlistedUntil == (isAnswered ? nil : before.allowlistedUntil))
+        }
+    }
+
+    @Test func `an allow list allows and speaks for the client`() throws {
+        var driver = try self.driver("good.example*-2", allow: -1)
+        driver.answer(0, "127.0.9.3")
+        #expect(driver.outcome?.result == .allowed && driver.isAllowlisted)
+        #expect(driver.credit?.allowlistedUntil != nil)
+        var even = try self.driver("good.example*-1", "bad.example=127.0.0.2*1", threshold: 2)
+        even.answer(0, "127.0.9.3")
+        even.answer(1, "127.0.0.2")
+        even.handle(.timedOut)
+        #expect(even.outcome?.result == .passed && !even.isAllowlisted, "another list speaks against it")
+    }
+
     @Test func `a list that could still raise the score is waited for`() throws {
         var driver = try self.driver("good.example*-2", "bad.example=127.0.0.2*2", allow: -1)
         driver.answer(0, "127.0.9.3", ttl: .seconds(300))

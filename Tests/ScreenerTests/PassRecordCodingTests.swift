@@ -60,6 +60,16 @@ struct PassRecordCodingTests {
         }
     }
 
+    @Test func `what lists say for a client stands behind the tests, if they do`() throws {
+        var record = self.mixed
+        record.allowlistedUntil = Timestamp(seconds: 1_800_000_001)
+        let bytes = record.encoded()
+        #expect(bytes == [1, 6] + self.mixed.encoded()[2...] + self.number(1_800_000_001))
+        #expect(self.read(bytes) == record)
+        #expect(self.read([1, 7] + bytes[2...] + self.number(9)) == record)
+        #expect(self.read([1, 6] + self.mixed.encoded()[2...] + self.number(0)) == self.mixed)
+    }
+
     @Test func `tests that only a newer version knows are not looked at`() {
         let bytes = self.mixed.encoded()
         #expect(self.read([1, 6] + bytes[2...] + self.number(.max)) == self.mixed)

@@ -36,6 +36,7 @@ struct ScreeningDriver {
     }
 
     var phase: Screening.Phase { self.screening.phase }
+    var isAllowlisted: Bool { self.screening.isAllowlisted }
 
     mutating func admit(
         _ record: PassRecord? = nil, access: Screening.Admission.Access = .tested, isVetoed: Bool = false,
