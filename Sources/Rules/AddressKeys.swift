@@ -24,6 +24,37 @@ package struct AddressKeys: Sendable {
         self.addresses(mailbox) + ["@\(mailbox.domain.key)"]
     }
 
+    /// For an access table that holds keys: the addresses, the domain and its parents, `user+ext@`, `user@`
+    /// (SEMANTICS §3).
+    package func access(_ mailbox: Mailbox) -> [String] {
+        let addresses = self.addresses(mailbox)
+        let locals = addresses.compactMap { key in key.lastIndex(of: "@").map { String(key[...$0]) } }
+        return addresses + Self.access(domain: mailbox.domain.key) + locals
+    }
+
+    /// `a.b.example`, `b.example`, `example`; of what is an address only itself.
+    package static func access(domain: String) -> [String] {
+        var keys = [domain]
+        guard IPAddress(domain) == nil else { return keys }
+        var rest = domain[...]
+        while let dot = rest.dropFirst().firstIndex(of: ".") {
+            rest = rest[rest.index(after: dot)...]
+            if !rest.isEmpty { keys.append(String(rest)) }
+        }
+        return keys
+    }
+
+    /// `192.0.2.1`, `192.0.2`, `192.0`, `192`; of IPv6 the shortest text, cut at each colon from the right.
+    package static func access(address: IPAddress) -> [String] {
+        var key = address.description[...]
+        var keys = [String(key)]
+        while let cut = key.lastIndex(of: address.width == 32 ? "." : ":") {
+            key = key[..<cut]
+            keys.append(String(key))
+        }
+        return keys
+    }
+
     /// `mail.example.com`, `.example.com`, `.com`.
     package static func domain(_ name: String) -> [String] {
         var keys = [name]

@@ -62,43 +62,25 @@ extension Evaluation {
         return match.map { Found(match: $0, key: key) }
     }
 
-    /// `a.b.example`, `b.example`, `example`; a table with patterns is asked for the whole only, and so is every table
-    /// for what is an address.
-    private mutating func find(domain: String, in table: RuleTable) -> Found? {
-        if let found = self.find(domain, in: table) { return found }
-        guard table.isIndexed, IPAddress(domain) == nil else { return nil }
-        var rest = domain[...]
-        while let dot = rest.dropFirst().firstIndex(of: ".") {
-            rest = rest[rest.index(after: dot)...]
-            if rest.isEmpty { break }
-            if let found = self.find(String(rest), in: table) { return found }
-        }
+    private mutating func find(firstOf keys: [String], in table: RuleTable) -> Found? {
+        for key in keys { if let found = self.find(key, in: table) { return found } }
         return nil
     }
 
-    /// `192.0.2.1`, `192.0.2`, `192.0`, `192`; of IPv6 the shortest text, cut at each colon from the right.
-    private mutating func find(address: IPAddress, in table: RuleTable) -> Found? {
-        var key = address.description[...]
-        let separator: Character = address.width == 32 ? "." : ":"
-        while true {
-            if let found = self.find(String(key), in: table) { return found }
-            guard table.isIndexed, let cut = key.lastIndex(of: separator) else { return nil }
-            key = key[..<cut]
-        }
+    /// A table with patterns is asked for the whole only.
+    private mutating func find(domain: String, in table: RuleTable) -> Found? {
+        self.find(firstOf: table.isIndexed ? AddressKeys.access(domain: domain) : [domain], in: table)
     }
 
-    /// `user+ext@domain`, `user@domain`, the domain and its parents, `user+ext@`, `user@`; all in small letters, for
-    /// patterns too (Postfix's `smtpd_resolve_addr`), whose right-hand sides may repeat what they found.
+    private mutating func find(address: IPAddress, in table: RuleTable) -> Found? {
+        self.find(firstOf: table.isIndexed ? AddressKeys.access(address: address) : [address.description], in: table)
+    }
+
+    /// All in small letters, for patterns too (Postfix's `smtpd_resolve_addr`), whose right-hand sides may repeat what
+    /// they found.
     private mutating func find(mailbox: Mailbox, in table: RuleTable) -> Found? {
         guard table.isIndexed else { return self.find(TextTable.fold(mailbox.description), in: table) }
-        let addresses = self.policy.relay.keys.addresses(mailbox)
-        for key in addresses { if let found = self.find(key, in: table) { return found } }
-        if let found = self.find(domain: mailbox.domain.key, in: table) { return found }
-        for key in addresses {
-            guard let at = key.lastIndex(of: "@") else { continue }
-            if let found = self.find(String(key[...at]), in: table) { return found }
-        }
-        return nil
+        return self.find(firstOf: self.policy.relay.keys.access(mailbox), in: table)
     }
 }
 
