@@ -1,5 +1,6 @@
 package import Authentication
 package import Forwarder
+package import Greylist
 package import Mail
 package import Queue
 package import Recipients
@@ -32,6 +33,7 @@ package struct Configuration: Options, OptionValue {
     package var attachments = AttachmentOptions()
     package var authentication = AuthenticationOptions()
     package var screener = ScreenerOptions()
+    package var greylist = GreylistOptions()
     package var proxy = ProxyOptions()
     package var limits = SessionLimits()
     package var queue = QueueOptions()
@@ -95,6 +97,7 @@ package struct Configuration: Options, OptionValue {
         .init("attachments", \.attachments, "Which attachments are refused."),
         .init("authentication", \.authentication, "Whom a message is from: SPF, DKIM, DMARC and ARC."),
         .init("screener", \.screener, "Who is talked to at all."),
+        .init("greylist", \.greylist, "Who has to come again, where `greylist` stands in a list."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
         .init("limits", \.limits, "What one client may do."),
         .init("queue", \.queue, "What is kept, and for how long."),

@@ -26,6 +26,7 @@ struct ControlCommands: Sendable {
     let server: SMTPServer
     let entrance: Entrance
     let recipients: RecipientService
+    let greylist: GreylistService
     let generations: GenerationKeeper
     let clock: WallClock
     let started: Timestamp
@@ -164,7 +165,7 @@ struct ControlCommands: Sendable {
         return StatusReport(
             hostname: self.generations.current.hostname, generation: self.generations.current.number,
             uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.entrance.openConnections,
-            screener: self.entrance.status, queue: StatusReport.Queue(statistics),
+            screener: self.entrance.status, greylist: self.greylist.status, queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
                 StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },

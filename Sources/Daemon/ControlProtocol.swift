@@ -145,11 +145,20 @@ package struct StatusReport: Codable, Sendable {
         package var lists: [List]
     }
 
+    package struct Greylist: Codable, Sendable {
+        /// Records of who came when.
+        package var entries: Int
+        /// Since the start: mails that passed, and those that had to come again.
+        package var passed: Int
+        package var delayed: Int
+    }
+
     package var hostname: String
     package var generation: Int
     package var uptimeSeconds: Int
     package var sessions: Int
     package var screener: Screener
+    package var greylist: Greylist
     package var queue: Queue
     package var destinations: [Destination]
     package var alarms: [String]

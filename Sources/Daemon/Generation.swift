@@ -1,4 +1,5 @@
 package import Forwarder
+import Greylist
 import Mail
 import Queue
 package import Receiver
@@ -14,6 +15,7 @@ package struct Generation: Sendable {
     package let receiver: ReceiverGeneration
     package let forwarder: ForwarderGeneration
     package let hostname: String
+    let greylist: GreylistPolicy
     /// Data bases of recipients.
     let databases: [RecipientDatabase]
     /// What is allowed and probably not meant.
@@ -49,6 +51,7 @@ package struct Generation: Sendable {
             postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
         let (policy, services) = try Self.policy(configuration, file, relay, transport, databases, loader)
         let content = try Self.content(configuration, file, loader)
+        self.greylist = try GreylistPolicy(configuration, file, loader)
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii

@@ -120,10 +120,17 @@ package struct PosternDaemon {
         let policies = PolicyClient(group: parts.group)
         let loop = parts.group.next()
         let recipients = try self.recipients(parts, keeper, loop)
+        let judges = try Judges(first: self.generation, clock: self.clock, logger: parts.logger)
+        keeper.beforeChange { generation in
+            recipients.use(generation)
+            judges.use(generation)
+        }
         let context = ReceiverContext(
             hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
             clients: clients, names: parts.names, policies: policies,
-            addresses: { await recipients.finding($0, generation: $1) }, generation: { keeper.current.receiver })
+            addresses: { await recipients.finding($0, generation: $1) },
+            judge: { await judges.judgement(of: $0, generation: $1) },
+            generation: { keeper.current.receiver })
         let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
@@ -139,9 +146,14 @@ package struct PosternDaemon {
         }
         let commands = ControlCommands(
             queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, recipients: recipients,
-            generations: keeper,
-            clock: self.clock, started: self.clock.now(), events: parts.events,
-            answer: { await context.answer($1, of: $0.receiver, on: loop) })
+            greylist: judges.greylist, generations: keeper, clock: self.clock, started: self.clock.now(),
+            events: parts.events,
+            answer: { generation, lookup in
+                if let judgement = await judges.preview(of: lookup, generation: generation.number) {
+                    return .judged(judgement)
+                }
+                return await context.answer(lookup, of: generation.receiver, on: loop)
+            })
         try Self.makeFolder(of: configuration.control)
         let control = try await ControlServer(
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
@@ -161,6 +173,7 @@ package struct PosternDaemon {
                         entrance.end()
                         policies.close()
                         await recipients.shutDown()
+                        judges.close()
                     },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
@@ -193,9 +206,7 @@ package struct PosternDaemon {
                 state: configuration.state, hostname: self.generation.hostname, listeners: configuration.listen,
                 interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
                 generation: { keeper.current.forwarder }, warn: warn))
-        let recipients = RecipientService(verification, loop: loop, first: self.generation, warn: warn)
-        keeper.beforeChange { recipients.use($0) }
-        return recipients
+        return RecipientService(verification, loop: loop, first: self.generation, warn: warn)
     }
 
     /// The queue's writer, the log and the pool want a processor as well. With two processors a second loop only added

@@ -98,6 +98,12 @@ struct Status: ParsableCommand {
             "\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions"
         )
         try self.show(report.screener)
+        let greylist = report.greylist
+        // Where nobody is greylisted it would only raise questions.
+        if greylist.entries + greylist.passed + greylist.delayed > 0 {
+            try Output.line(
+                "greylist: \(greylist.entries) remembered, \(greylist.passed) passed, \(greylist.delayed) delayed")
+        }
         let queue = report.queue
         try Output.line(
             "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk"

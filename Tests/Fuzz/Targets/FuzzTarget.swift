@@ -11,7 +11,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline
     // Files and messages.
-    case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases, restrictions
+    case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
+        restrictions,
+        greylist
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
@@ -21,7 +23,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline: 512
+        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist: 512
         }
     }
 
@@ -62,6 +64,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .pass: try checkPassRecord(bytes)
         case .pgsql: try checkPgsqlFile(bytes)
         case .verify: try checkVerifyRecord(bytes)
+        case .greylist: try checkGreylist(bytes)
         case .cases: try checkCases(bytes)
         case .restrictions: try checkRestrictions(bytes)
         case .dns: try checkDNSMessage(bytes)
@@ -75,7 +78,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
-            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions:
+            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist:
             false
         }
     }
