@@ -3,7 +3,7 @@
 SWIFT ?= swift
 # Debian packages that the program is built with, and those that the tests need besides the peers in Tests/peers.sh.
 # At run time it reads the list of publicsuffix.
-BUILD_PACKAGES = liblmdb-dev libpcre2-dev libpq-dev libssl-dev libunbound-dev publicsuffix zlib1g-dev
+BUILD_PACKAGES = liblmdb-dev libpcre2-dev libpq-dev libspf2-dev libssl-dev libunbound-dev publicsuffix zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) openssl python3 perl util-linux
 RUN_FOLDER = .build/run
 

@@ -64,7 +64,10 @@ let package = Package(
         .systemLibrary(
             name: "CLibraries", path: "Sources/Libraries/CLibraries",
             providers: [
-                .apt(["liblmdb-dev", "libpcre2-dev", "libpq-dev", "libssl-dev", "libunbound-dev", "zlib1g-dev"])
+                .apt([
+                    "liblmdb-dev", "libpcre2-dev", "libpq-dev", "libspf2-dev", "libssl-dev", "libunbound-dev",
+                    "zlib1g-dev",
+                ])
             ]),
         target("Crypto", path: "Sources/Libraries/Crypto", ["CLibraries"]),
         target("Inflate", path: "Sources/Libraries/Inflate", ["CLibraries"]),
@@ -73,10 +76,11 @@ let package = Package(
         target("Polling", path: "Sources/Libraries/Polling", ["CLibraries", nioCore]),
         target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", "Polling", nioCore]),
         target("PostgreSQL", path: "Sources/Libraries/PostgreSQL", ["CLibraries", "Polling"]),
+        target("LibSPF2", path: "Sources/Libraries/SPF", ["CLibraries", "Polling"]),
         target("Mail", []),
         target("SMTP", ["Mail"]),
         target("Rules", ["Mail", "PCRE"]),
-        target("Authentication", ["Mail", "Crypto"]),
+        target("Authentication", ["Mail", "Crypto", "LibSPF2"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", nioCore, nioPosix]),
@@ -93,7 +97,8 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
-            name: "postern", dependencies: ["Daemon", "Mail", "Queue", "Recipients", "Resolver", arguments],
+            name: "postern",
+            dependencies: ["Daemon", "Authentication", "Mail", "Queue", "Recipients", "Resolver", arguments],
             swiftSettings: settings),
 
         // Daemon: it has the inflater for archives in archives.
@@ -101,7 +106,7 @@ let package = Package(
         tests("SMTPTests", ["SMTP", "Mail"]),
         tests(
             "AuthenticationTests",
-            ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams")]),
+            ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams"), "LibSPF2"]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests(
@@ -142,7 +147,7 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
-                "Forwarder", "Resolver", "Daemon",
+                "Forwarder", "Resolver", "Daemon", "Authentication",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches
