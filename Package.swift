@@ -90,8 +90,7 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver",
-                "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries",
+                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
@@ -99,6 +98,7 @@ let package = Package(
         .executableTarget(
             name: "postern",
             dependencies: ["Daemon", "Authentication", "Mail", "Queue", "Recipients", "Resolver", arguments],
+            dependencies: ["Daemon", "Mail", "Authentication", "Crypto", "Queue", "Recipients", "Resolver", arguments],
             swiftSettings: settings),
 
         // Daemon: it has the inflater for archives in archives.

@@ -1,5 +1,4 @@
 package import Authentication
-import NIOPosix
 package import Resolver
 
 /// What `postern spf` shows.
@@ -34,12 +33,9 @@ package struct SPFLookup {
 
     /// Checks the MAIL FROM identity, which for the null reverse-path is postmaster at the HELO name.
     package func report(_ check: SPFCheck, _ engine: SPFEngine) async throws -> Report {
-        let resolver = try UnboundResolver(self.options)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let names = NameSource(resolver, on: group.next())
-        let result = await engine.check(check, identity: .mailFrom, names: names)
-        await resolver.shutdown()
-        try await group.shutdownGracefully()
+        let result = try await NameSource.resolving(self.options) { names in
+            await engine.check(check, identity: .mailFrom, names: names)
+        }
         return Report(result: result)
     }
 }

@@ -9,7 +9,8 @@ struct Postern: AsyncParsableCommand {
         abstract: "An edge filtering relay and backup MX.",
         subcommands: [
             Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
-            MessageCommand.self, RecipientsCommand.self, SPFCommand.self, DNS.self, TableCommand.self, Reference.self,
+            MessageCommand.self, SPFCommand.self, DKIMCommand.self, RecipientsCommand.self, DNS.self,
+            TableCommand.self, Reference.self,
         ])
 
     static func main() async {

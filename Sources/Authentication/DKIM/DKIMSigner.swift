@@ -1,46 +1,15 @@
 package import Crypto
 package import Mail
 
-/// A key and where its public half is published.
-package struct SigningKey: Sendable {
-    /// `d=`.
-    package let domain: DomainName
-    /// `s=`.
-    package let selector: DomainName
-    package let key: PrivateKey
-
-    package init(domain: DomainName, selector: DomainName, key: PrivateKey) {
-        self.domain = domain
-        self.selector = selector
-        self.key = key
-    }
-
-    var algorithm: SignatureAlgorithm {
-        switch self.key.kind {
-        case .rsa: .rsaSHA256
-        case .ed25519: .ed25519SHA256
-        }
-    }
-
-    /// The name and text of the key's record in DNS (RFC 6376 §3.6.1).
-    package func record() throws(CryptoError) -> (name: String, text: String) {
-        let data = Base64.encode(try self.key.publicBytes())
-        return (
-            "\(self.selector.ascii)._domainkey.\(self.domain.ascii)",
-            "v=DKIM1; k=\(self.algorithm.keyType); p=\(data)"
-        )
-    }
-}
-
 /// Signs messages (RFC 6376 §5).
 package struct DKIMSigner: Sendable {
     package struct Options: Hashable, Sendable {
         package var headerForm = Canonicalization.relaxed
         package var bodyForm = Canonicalization.relaxed
-        /// Fields that are signed, each as often as it is there, and once more, so that nobody can add another one.
+        /// Fields that are signed as often as they are there, and once more, so that nobody can add another one.
         package var sealed = Self.standardSealed
-        /// Fields that are signed if they are there.
-        package var signed = Self.standardSigned
+        /// The same, but not if there is none: servers on the way may add them.
+        package var sealedIfThere = Self.standardSealedIfThere
         /// `h=` as it is to be, instead of the above; `from` is added if it is not in it.
         package var names: [String]?
         /// From signing to `x=`; nil for none.
@@ -48,13 +17,12 @@ package struct DKIMSigner: Sendable {
 
         package init() {}
 
-        /// What mail clients show, and what changes how they do (RFC 6376 §5.4.1, §8.15).
+        /// What mail clients show of a message and answer to (RFC 6376 §5.4.1, §8.15).
         package static let standardSealed = [
-            "from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
-            "mime-version", "content-type", "content-transfer-encoding",
+            "from", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
         ]
-        package static let standardSigned = [
-            "resent-from", "resent-to", "resent-date", "resent-message-id", "list-id", "list-unsubscribe",
+        package static let standardSealedIfThere = [
+            "sender", "mime-version", "content-type", "content-transfer-encoding", "list-id", "list-unsubscribe",
             "list-unsubscribe-post", "list-post", "autocrypt",
         ]
     }
@@ -97,8 +65,9 @@ package struct DKIMSigner: Sendable {
             return names.contains("from") ? names : ["from"] + names
         }
         let sealed = self.options.sealed.contains("from") ? self.options.sealed : ["from"] + self.options.sealed
-        return sealed.flatMap { Array(repeating: $0, count: header.indices(of: $0).count + 1) }
-            + self.options.signed.flatMap { Array(repeating: $0, count: header.indices(of: $0).count) }
+        return (sealed + self.options.sealedIfThere.filter { !header.indices(of: $0).isEmpty }).flatMap {
+            Array(repeating: $0, count: header.indices(of: $0).count + 1)
+        }
     }
 
     private func field(

@@ -1,0 +1,83 @@
+import Authentication
+package import Crypto
+package import Glibc
+import Mail
+
+/// A file with a private key.
+package enum SigningKeyFile {
+    private static let maximumBytes = 65_536
+
+    /// Reads a key that nobody else could have read.
+    ///
+    /// As with opendkim's `RequireSafeKeys`: the file belongs to root or to us; others may do nothing with it; a group
+    /// may read it, if that is root's or one of ours, but not write it. Root may use keys that are meant for the group
+    /// of a daemon.
+    ///
+    /// - Throws: the system's own words, who else could read the file, or what is wrong with the key.
+    package static func load(_ path: String) throws(FileError) -> PrivateKey {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.error(path) }
+        defer { close(descriptor) }
+        try Self.checkSafety(descriptor, path)
+        var bytes = [UInt8](repeating: 0, count: Self.maximumBytes)
+        let count = read(descriptor, &bytes, bytes.count)
+        guard count >= 0 else { throw Self.error(path) }
+        do throws(CryptoError) {
+            return try PrivateKey(keyFile: Array(bytes.prefix(count)))
+        } catch {
+            throw FileError(file: path, message: "no key: \(error.message)")
+        }
+    }
+
+    /// Asks the opened file, so that no other can be put in its place.
+    private static func checkSafety(_ descriptor: Int32, _ path: String) throws(FileError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Self.error(path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(file: path, message: "not a file") }
+        if let problem = Self.problem(
+            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: Self.groups)
+        {
+            throw FileError(file: path, message: "the private key is not safe: \(problem)")
+        }
+    }
+
+    /// Who else could read or change a file with these rights; nil if nobody.
+    ///
+    /// - Parameters:
+    ///   - user: who we are.
+    ///   - groups: whose members we are.
+    package static func problem(
+        mode: mode_t, owner: uid_t, group: gid_t, user: uid_t, groups: [gid_t]
+    ) -> String? {
+        guard owner == 0 || owner == user || user == 0 else { return "it belongs to somebody else" }
+        guard mode & 0o007 == 0 else { return "others can read or change it; chmod 0600 it" }
+        guard mode & 0o030 == 0 else { return "its group can change it; chmod 0640 it" }
+        guard mode & 0o040 == 0 || group == 0 || user == 0 || groups.contains(group) else {
+            return "a group that is not ours can read it; chmod 0600 it"
+        }
+        return nil
+    }
+
+    private static var groups: [gid_t] {
+        let count = max(0, getgroups(0, nil))
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        let filled = getgroups(count, &groups)
+        return [getegid()] + groups.prefix(Int(max(0, filled)))
+    }
+
+    /// Writes a new key, which nobody else may read. A file that is there already stays as it is.
+    package static func create(_ path: String, _ key: PrivateKey) throws(FileError) {
+        let bytes: [UInt8]
+        do throws(CryptoError) { bytes = try key.pem() } catch { throw FileError(file: path, message: error.message) }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Self.error(path) }
+        defer { close(descriptor) }
+        guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
+            throw Self.error(path)
+        }
+    }
+
+    private static func error(_ path: String) -> FileError {
+        FileError(file: path, message: String(cString: strerror(errno)))
+    }
+}

@@ -1,0 +1,154 @@
+import Authentication
+import Crypto
+import Mail
+import Testing
+
+/// What makes a signature one to be verified, and a record a key for it.
+@Suite struct DKIMRulesTests {
+    private let fixture: DKIMFixture
+
+    init() throws {
+        self.fixture = try DKIMFixture()
+    }
+
+    @Test(arguments: [
+        ("", "pass"), ("; i=@example.test", "pass"), ("; i=a@b.example.test", "pass"), ("; i=x@Example.TEST", "pass"),
+        ("; q=dns/txt", "pass"), ("; q=new:dns/txt", "pass"), ("; c=relaxed", "pass"), ("; c=simple/relaxed", "pass"),
+        ("; t=1699999999; x=1700000000", "pass"), ("; z=From:a|To:b; unknown=x", "pass"), ("; t=1700000300", "pass"),
+        ("; i=@example.net", "permerror"), ("; i=@xexample.test", "permerror"), ("; i=example.test", "permerror"),
+        ("; q=http", "permerror"), ("; c=nofws", "permerror"), ("; c=simple/", "permerror"),
+        ("; c=simple/simple/simple", "permerror"), ("; t=x", "permerror"), ("; x=", "permerror"),
+        ("; l=-1", "permerror"),
+        ("; d=example.test", "permerror"), ("; x=1699999999", "fail"), ("; t=5; x=5", "permerror"),
+        ("; t=1700000301", "neutral"), (";; z=", "permerror"), ("; l=100000", "permerror"),
+    ])
+    func `Signatures are held to the rules for their tags`(more: String, outcome: String) async throws {
+        let content = try self.fixture.signed(DKIMFixture.tags + more)
+        let result = try await self.fixture.result(content)
+        #expect(result.outcome.rawValue == outcome, "\(result)")
+        #expect((outcome == "pass") == result.reason.isEmpty)
+    }
+
+    @Test(arguments: [
+        "a=ed25519-sha256; d=example.test; s=sel; h=from", "v=2; a=ed25519-sha256; d=example.test; s=sel; h=from",
+        "v=1; d=example.test; s=sel; h=from", "v=1; a=ed25519-sha256; s=sel; h=from",
+        "v=1; a=ed25519-sha256; d=example.test; h=from", "v=1; a=ed25519-sha256; d=example.test; s=sel",
+        "v=1; a=ed25519-sha256; d=example.test; s=sel; h=",
+        "v=1; a=ed25519-sha256; d=example.test; s=sel; h=to:subject",
+        "v=1; a=ed25519-sha256; d=example.test; s=sel; h=from::to", "v=1; a=rsa-sha1; d=example.test; s=sel; h=from",
+        "v=1; a=md5; d=example.test; s=sel; h=from", "v=1; a=ed25519-sha256; d=example..test; s=sel; h=from",
+        "v=1; a=ed25519-sha256; d=example.test; s=s l; h=from", "v=1; a=ed25519-sha256; d=example.test(; s=sel; h=from",
+    ])
+    func `Signatures without what they must have are permanent errors`(tags: String) async throws {
+        let result = try await self.fixture.result(try self.fixture.signed(tags))
+        #expect(result.outcome == .permerror, "\(result)")
+    }
+
+    @Test(arguments: [
+        ("", "", "pass"), ("t=y; ", "", "pass"), ("s=*; ", "", "pass"), ("s=email:x; ", "", "pass"),
+        ("h=sha1:sha256; ", "", "pass"), ("n=a note; g=*; ", "", "pass"), ("t=s; ", "; i=@example.test", "pass"),
+        ("t=y:s; ", "; i=@a.example.test", "permerror"), ("s=tlsrpt; ", "", "permerror"),
+        ("h=sha1; ", "", "permerror"), ("n=; n=; ", "", "permerror"),
+    ])
+    func `Key records are held to the rules for theirs`(
+        tags: String, signatureTags: String, outcome: String
+    ) async throws {
+        let content = try self.fixture.signed(DKIMFixture.tags + signatureTags)
+        let result = try await self.fixture.result(content, try self.fixture.record(self.fixture.ed25519, tags))
+        #expect(result.outcome.rawValue == outcome, "\(result)")
+        if outcome == "pass" { #expect(result.isTesting == tags.contains("y")) }
+    }
+
+    @Test(arguments: [
+        ("v=DKIM1; k=ed25519; p=", "the key is revoked"), ("v=spf1 -all", "the record is not one of DKIM1"),
+        ("some text", "the key record is no list of tags"), ("v=DKIM1; k=ed25519", "the key record has no p= tag"),
+        ("v=DKIM1; k=ed25519; p=AAAA", "p= is no key"), ("v=DKIM1; k=ed25519; p=!", "p= is not base64"),
+        ("p=AAAA; v=DKIM1", "the record is not one of DKIM1"), ("v=DKIM1; p=AAAA", "the key is not one of ed25519"),
+    ])
+    func `Records that hold no key are permanent errors that say so`(record: String, reason: String) async throws {
+        let result = try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags), record)
+        #expect(result.outcome == .permerror)
+        #expect(result.reason == reason)
+    }
+
+    @Test(arguments: [
+        (NameReply.noSuchName, DKIMResult.Outcome.permerror), (.noRecords, .permerror), (.texts([]), .permerror),
+        (.failed("SERVFAIL"), .temperror),
+    ])
+    func `A name without a key is permanent, one that nobody knows is not`(
+        reply: NameReply, outcome: DKIMResult.Outcome
+    ) async throws {
+        let names = TestNames([NameQuery("sel._domainkey.example.test", .txt): reply])
+        let results = await DKIMVerifier.results(
+            try self.fixture.signed(DKIMFixture.tags), names, now: Timestamp(seconds: DKIMFixture.now))
+        #expect(results.map(\.outcome) == [outcome])
+        #expect(results.first?.domain == "example.test")
+    }
+
+    @Test func `One of several records is enough, wherever it stands`() async throws {
+        let right = try self.fixture.record(self.fixture.ed25519)
+        let others = ["v=spf1 -all", try self.fixture.record(try PrivateKey(ed25519: [UInt8](2...33)))]
+        let content = try self.fixture.signed(DKIMFixture.tags)
+        for records in [[right] + others, others + [right]] {
+            let names = TestNames([
+                NameQuery("sel._domainkey.example.test", .txt): .texts(records.map { Array($0.utf8) })
+            ])
+            let results = await DKIMVerifier.results(content, names, now: Timestamp(seconds: DKIMFixture.now))
+            #expect(results.map(\.outcome) == [.pass])
+        }
+    }
+
+    @Test(arguments: [(512, "permerror"), (1024, "pass")])
+    func `RSA keys of less than 1024 bits are refused`(bits: Int, outcome: String) async throws {
+        let key = try PrivateKey.generateRSA(bits: bits)
+        let tags = DKIMFixture.tags.replacing("ed25519", with: "rsa")
+        let result = try await self.fixture.result(
+            try self.fixture.signed(tags, key: key), try self.fixture.record(key))
+        #expect(result.outcome.rawValue == outcome, "\(result)")
+        #expect(result.keyBits == (bits == 1024 ? 1024 : nil))
+    }
+
+    @Test func `What nobody signed at the end of a body makes a pass that is not to be trusted`() async throws {
+        let whole = try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags + "; l=22"))
+        #expect(whole.outcome == .pass)
+        #expect(whole.unsignedBodyBytes == 0)
+        #expect(whole.isTrustworthy)
+        let part = try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags + "; l=6"))
+        #expect(part.outcome == .pass)
+        #expect(part.unsignedBodyBytes == 16)
+        #expect(!part.isTrustworthy)
+    }
+
+    @Test func `Signatures beyond the limit are not looked at, and each name is asked for once`() async throws {
+        let one = try self.fixture.signed(DKIMFixture.tags)
+        let field = one.prefix(one.count - DKIMFixture.content.count)
+        let content = (0..<10).flatMap { _ in field } + DKIMFixture.content
+        let names = TestNames(texts: ["sel._domainkey.example.test": try self.fixture.record(self.fixture.ed25519)])
+        let results = await DKIMVerifier.results(content, names, now: Timestamp(seconds: DKIMFixture.now))
+        #expect(results.prefix(8).allSatisfy { $0.outcome == .pass })
+        #expect(results.dropFirst(8).map(\.outcome) == [.neutral, .neutral])
+        #expect(names.questions.count == 1)
+    }
+
+    @Test func `Nobody is asked about a signature that cannot pass`() async throws {
+        let names = TestNames([:])
+        var content = try self.fixture.signed(DKIMFixture.tags)
+        content += "more\r\n".utf8
+        let results = await DKIMVerifier.results(content, names, now: Timestamp(seconds: DKIMFixture.now))
+        #expect(results.map(\.outcome) == [.fail])
+        #expect(names.questions.isEmpty)
+    }
+
+    @Test func `A result says what the signature said of itself`() async throws {
+        let result = try await self.fixture.result(
+            try self.fixture.signed("v=1; a=ed25519-sha256; d=Example.Test; s=SEL; i=a@x.example.test; h=From : To"))
+        #expect(result.outcome == .pass)
+        #expect(result.domain == "example.test")
+        #expect(result.selector == "sel")
+        #expect(result.identity == "a@x.example.test")
+        #expect(result.algorithm == .ed25519SHA256)
+        #expect(result.keyBits == 256)
+        #expect(result.signedFields == ["from", "to"])
+        #expect(result.signaturePrefix?.count == 8)
+    }
+}
