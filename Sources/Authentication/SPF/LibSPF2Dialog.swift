@@ -6,7 +6,8 @@ import Mail
 /// Every record is read by our own parser first, and handed on anew: its macros, with which libspf2 damages names
 /// (`%{d2}`) or its memory, are replaced by what they stand for; each domain by a name such as `t7.spf.invalid`, of
 /// which only this dialog knows what it means; `exp` and unknown modifiers are left out; `/0`, which libspf2 takes for
-/// the whole address, is replaced by what matches. So what libspf2 asks tells which term it is at, and terms are
+/// the whole address, is replaced by what matches; `redirect`, which libspf2 follows where it stands, comes last; and a
+/// record that libspf2 would forget the end of goes on in another. So what libspf2 asks tells which term it is at, and terms are
 /// counted here: libspf2 counts those of each record alone.
 struct LibSPF2Dialog {
     /// What a name stands for.
@@ -16,6 +17,8 @@ struct LibSPF2Dialog {
         /// Nil: there can be no such name.
         case addresses(String?, SPFPrefixLengths)
         case exchanges(String?, SPFPrefixLengths)
+        /// What did not fit into the record before.
+        case rest(ArraySlice<String>)
         /// An exchange of the term of this number.
         case exchange(String, SPFPrefixLengths, term: Int)
     }
@@ -79,6 +82,7 @@ extension LibSPF2Dialog {
         case (.policy(let domain, let isMain), .txt):
             if number > 0 { try self.evaluation.countLookup(domain) }
             return try await self.policy(of: domain, isMain: isMain)
+        case (.rest(let words), .txt): return self.record(words)
         case (.addresses(let name, let lengths), .a), (.addresses(let name, let lengths), .aaaa):
             try self.evaluation.countLookup(name ?? "a name that cannot be")
             return try await self.addresses(of: name, kind, lengths, term: number)
@@ -87,7 +91,7 @@ extension LibSPF2Dialog {
         case (.exchanges(let name, let lengths), .mx):
             try self.evaluation.countLookup(name ?? "a name that cannot be")
             return try await self.exchanges(of: name, lengths, term: number)
-        case (.policy, _), (.addresses, _), (.exchange, _), (.exchanges, _): return .noRecords
+        case (.policy, _), (.rest, _), (.addresses, _), (.exchange, _), (.exchanges, _): return .noRecords
         }
     }
 
@@ -101,11 +105,39 @@ extension LibSPF2Dialog {
         }
         var values = self.evaluation.values
         values.domain = domain
-        var words = ["v=spf1"]
-        for term in record.terms {
-            if let word = await self.word(for: term, values, isMain: isMain) { words.append(word) }
+        var words: [String] = []
+        for case .directive(let directive) in record.terms {
+            guard let word = await self.word(for: directive, values) else { continue }
+            words.append(word)
+            if directive.mechanism == .all { return self.record(words[...]) }
         }
-        return .texts([Array(words.joined(separator: " ").utf8)])
+        if let redirect = record.redirect, self.evaluation.canExpand(redirect) {
+            let target = await self.evaluation.name(redirect, values)
+            words.append("redirect=\(self.name(for: .policy(domain: target, isMain: isMain)))")
+        }
+        return self.record(words[...])
+    }
+
+    /// As much as libspf2 has room for, and where to find the rest.
+    private mutating func record(_ words: ArraySlice<String>) -> PolicyAnswer {
+        var room = Self.recordBytes
+        let part = words.prefix { word in
+            room -= Self.room(for: word)
+            return room >= 0
+        }
+        var text = "v=spf1 " + part.joined(separator: " ")
+        let rest = words[part.endIndex...]
+        if !rest.isEmpty { text += " redirect=\(self.name(for: .rest(rest)))" }
+        return .texts([Array(text.utf8)])
+    }
+
+    /// Octets that libspf2 has for the mechanisms of a record, in a form of its own. It says nothing if they are not
+    /// enough. Less than the 511 there are: what it needs for a name is an estimate.
+    private static let recordBytes = 480
+
+    private static func room(for word: String) -> Int {
+        if word.contains("ip4:") { return 12 }
+        return word.contains("ip6:") ? 24 : 32 + word.utf8.count
     }
 
     private mutating func addresses(
@@ -176,18 +208,10 @@ extension LibSPF2Dialog {
 // MARK: - Records
 
 extension LibSPF2Dialog {
-    /// The term as libspf2 gets it; nil for what has no effect on the result.
-    private mutating func word(for term: SPFTerm, _ values: SPFMacroValues, isMain: Bool) async -> String? {
-        switch term {
-        case .explanation, .unknown: return nil
-        case .redirect(let string):
-            guard self.evaluation.canExpand(string) else { return nil }
-            let target = await self.evaluation.name(string, values)
-            return "redirect=\(self.name(for: .policy(domain: target, isMain: isMain)))"
-        case .directive(let directive):
-            guard let mechanism = await self.mechanism(directive.mechanism, values) else { return nil }
-            return "\(UnicodeScalar(directive.qualifier.rawValue))\(mechanism)"
-        }
+    /// The directive as libspf2 gets it; nil for what matches nothing.
+    private mutating func word(for directive: SPFDirective, _ values: SPFMacroValues) async -> String? {
+        guard let mechanism = await self.mechanism(directive.mechanism, values) else { return nil }
+        return "\(UnicodeScalar(directive.qualifier.rawValue))\(mechanism)"
     }
 
     private mutating func mechanism(_ mechanism: SPFMechanism, _ values: SPFMacroValues) async -> String? {

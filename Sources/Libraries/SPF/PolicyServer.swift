@@ -56,35 +56,32 @@ final class PolicyServer {
         SPF_request_set_helo_dom(request, name)
         SPF_request_set_env_from(request, "x@\(name)")
         var response: Response?
-        SPF_request_query_mailfrom(request, &response)
+        let code = SPF_request_query_mailfrom(request, &response)
         guard let response else { return failed }
         defer { SPF_response_free(response) }
-        return PolicyVerdict(response)
+        return PolicyVerdict(response, code)
     }
 }
 
 private typealias Response = UnsafeMutablePointer<SPF_response_t>
 
 extension PolicyVerdict {
-    fileprivate init(_ response: Response) {
-        let code = SPF_response_errcode(response)
-        let result: Result =
-            switch SPF_response_result(response) {
-            case SPF_RESULT_NEUTRAL: .neutral
-            case SPF_RESULT_PASS: .pass
-            case SPF_RESULT_FAIL: .fail
-            case SPF_RESULT_SOFTFAIL: .softfail
-            case SPF_RESULT_NONE: .none
-            case SPF_RESULT_TEMPERROR: .temporaryError
-            case SPF_RESULT_PERMERROR: .permanentError
-            // It is left unset where the record could not be read.
-            default:
-                switch code {
-                case SPF_E_DNS_ERROR, SPF_E_NO_MEMORY: .temporaryError
-                case SPF_E_NOT_SPF: .none
-                default: .permanentError
-                }
-            }
+    /// - Parameter code: what the query returned; the response does not always have it.
+    fileprivate init(_ response: Response, _ code: SPF_errcode_t) {
+        let result: Result
+        switch (SPF_response_result(response), code) {
+        // For names that could not be looked up it also says that the policy is wrong.
+        case (_, SPF_E_DNS_ERROR), (_, SPF_E_NO_MEMORY): result = .temporaryError
+        case (SPF_RESULT_NEUTRAL, _): result = .neutral
+        case (SPF_RESULT_PASS, _): result = .pass
+        case (SPF_RESULT_FAIL, _): result = .fail
+        case (SPF_RESULT_SOFTFAIL, _): result = .softfail
+        case (SPF_RESULT_NONE, _): result = .none
+        case (SPF_RESULT_TEMPERROR, _): result = .temporaryError
+        // It is left unset where there was no record, or one that could not be read.
+        case (_, SPF_E_NOT_SPF) where SPF_response_result(response) == SPF_RESULT_INVALID: result = .none
+        default: result = .permanentError
+        }
         self.init(
             result: result, isDefault: SPF_response_reason(response) == SPF_REASON_DEFAULT, code: Int(code.rawValue))
     }
