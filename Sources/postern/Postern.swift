@@ -9,7 +9,7 @@ struct Postern: AsyncParsableCommand {
         abstract: "An edge filtering relay and backup MX.",
         subcommands: [
             Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
-            MessageCommand.self, SPFCommand.self, DKIMCommand.self, RecipientsCommand.self, DNS.self,
+            MessageCommand.self, SPFCommand.self, DKIMCommand.self, ARCCommand.self, RecipientsCommand.self, DNS.self,
             TableCommand.self, Reference.self,
         ])
 

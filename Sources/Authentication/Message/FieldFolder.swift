@@ -4,11 +4,16 @@ internal import Mail
 ///
 /// Between tags stands `; ` or a fold, so that all of them are one space to the relaxed form.
 struct FieldFolder {
-    private static let columns = 78
+    static let columns = 78
+    /// RFC 5322 §2.1.1 allows no line to be longer.
+    static let maximumColumns = 998
 
     private(set) var text: String
     private var column: Int
     private var isFirst = true
+    /// The next tag begins a line: its folds must not depend on base64 before it, since a signature is made over its
+    /// own field when there is none yet.
+    private var mustFold = false
 
     init(name: String) {
         self.text = "\(name):"
@@ -30,18 +35,25 @@ struct FieldFolder {
         }
     }
 
-    /// Appends base64, which is broken where lines end.
-    mutating func append(_ name: String, base64: String) {
+    /// Appends text that is broken between words. Other white space in it than spaces becomes spaces.
+    mutating func append(words text: String) {
         self.separate()
-        self.write(" ", "\(name)=", spare: 2)
-        var rest = base64[...]
+        let words = text.split { $0 == " " || $0 == "\t" || $0.isNewline || $0 == "\0" }
+        for word in words { self.write(" ", String(word), spare: 1) }
+    }
+
+    /// Appends base64 on lines of its own.
+    ///
+    /// - Parameter columns: the longest line. Folds in base64 mean something where another signature covers them.
+    mutating func append(_ name: String, base64: String, columns: Int = Self.columns - 2) {
+        self.separate()
+        var rest = "\(name)=\(base64)"[...]
         while !rest.isEmpty {
-            if self.column >= Self.columns - 1 { self.fold() }
-            let piece = rest.prefix(Self.columns - 1 - self.column)
-            self.text += piece
-            self.column += piece.utf8.count
-            rest = rest.dropFirst(piece.count)
+            self.fold()
+            self.text += rest.prefix(columns)
+            rest = rest.dropFirst(columns)
         }
+        self.mustFold = true
     }
 
     private mutating func separate() {
@@ -54,7 +66,8 @@ struct FieldFolder {
 
     private mutating func write(_ blank: String, _ word: String, spare: Int) {
         let length = blank.utf8.count + word.utf8.count
-        if self.column + length + spare > Self.columns, self.column > 1 {
+        if self.mustFold || self.column + length + spare > Self.columns, self.column > 1 {
+            self.mustFold = false
             self.fold()
             self.text += word
             self.column += word.utf8.count
