@@ -1,14 +1,16 @@
-import Authentication
 import Foundation
 import Mail
 import Testing
+
+@testable import Authentication
 
 struct AuthenticationResultsTests {
     typealias Results = AuthenticationResults
     typealias Method = AuthenticationResults.Method
 
-    private static func spf(_ path: String, helo: String = "client.example") throws -> Method {
-        .spf("pass", try #require(Mailbox(path).map { .mailbox($0) }), helo: helo)
+    private static func spf(_ path: String) throws -> Method {
+        let result = SPFResult(.pass, domain: "example.com", identity: .mailFrom)
+        return .spf(result, .mailbox(try #require(Mailbox(path))), helo: "client.example")
     }
 
     private static func text(_ methods: Method..., encoding: Results.Encoding = .ascii) -> String {
@@ -18,17 +20,20 @@ struct AuthenticationResultsTests {
     // MARK: Writing
 
     @Test func `a field is folded and ends its line`() throws {
-        var signature = Method.Signature(domain: "example.com", selector: "2026")
+        var signature = DKIMResult(outcome: .pass)
+        signature.domain = "example.com"
+        signature.selector = "2026"
         signature.identity = "@example.com"
-        signature.algorithm = "rsa-sha256"
-        signature.signature = "ab/d+f gh=ijkl"
+        signature.algorithm = .rsaSHA256
+        signature.signaturePrefix = "ab/d+fghijkl"
+        signature.keyBits = 2048
         var dmarc = DMARCResult(.fail, from: DomainName("example.com"))
         var record = try DMARCRecord(Array("v=DMARC1; p=reject; sp=none".utf8))
         dmarc.record = record
         dmarc.disposition = .reject
         let address = try #require(IPAddress("2001:db8::1"))
         let text = Self.text(
-            try Self.spf("user@example.com"), .dkim("pass", signature, comment: "2048-bit key"), .dmarc(dmarc),
+            try Self.spf("user@example.com"), .dkim(signature), .dmarc(dmarc),
             .arc("pass", remote: address, oldestPass: 1), .iprev("pass", try #require(IPAddress("192.0.2.1"))))
         #expect(
             text == """
@@ -54,9 +59,12 @@ struct AuthenticationResultsTests {
         #expect(text == "ARC-Authentication-Results: i=2; mx.example.test;\r\n\tarc=none\r\n")
     }
 
-    @Test func `the null reverse-path is HELO's`() {
-        let method = Method.spf("none", .null, helo: "client.example")
-        #expect(method.properties == [.init("smtp", "helo", "client.example")])
+    @Test func `HELO is the identity, also of the null reverse-path`() throws {
+        let path = ReversePath.mailbox(try #require(Mailbox("user@example.com")))
+        for (identity, path) in [(SPFCheck.Identity.helo, path), (.mailFrom, .null)] {
+            let method = Method.spf(SPFResult(.none, domain: "x", identity: identity), path, helo: "client.example")
+            #expect(method.properties == [.init("smtp", "helo", "client.example")])
+        }
     }
 
     @Test func `addresses that are not ASCII go only where they may`() throws {
@@ -68,7 +76,7 @@ struct AuthenticationResultsTests {
             #expect(Self.text(method).hasSuffix("smtp.mailfrom=\(ascii)\r\n"))
             #expect(Self.text(method, encoding: .utf8).hasSuffix("smtp.mailfrom=\(utf8)\r\n"))
         }
-        let helo = Method.spf("none", .null, helo: "é ü")
+        let helo = Method.spf(SPFResult(.none, domain: "é ü", identity: .helo), .null, helo: "é ü")
         #expect(Self.text(helo).hasSuffix("smtp.helo=\"? ?\"\r\n"))
     }
 

@@ -1,6 +1,7 @@
-import Authentication
 import Mail
 import Testing
+
+@testable import Authentication
 
 struct DMARCEvaluationTests {
     typealias Identifier = DMARCEvaluation.Identifier
@@ -91,6 +92,18 @@ struct DMARCEvaluationTests {
         let other = Identifier(.other, DomainName("example.com"))
         let result = try await Self.evaluate("x@example.com", names, spf: other, dkim: [other, Identifier(.pass, nil)])
         #expect(result.outcome == .fail)
+    }
+
+    @Test func `results of SPF and DKIM become identifiers`() {
+        let spf = { SPFResult($0, domain: "a.example", identity: .mailFrom) }
+        #expect(Identifier(spf(.pass)) == Identifier(.pass, DomainName("a.example")))
+        #expect(Identifier(spf(.temperror)).outcome == .temporaryError && Identifier(spf(.softfail)).outcome == .other)
+        var dkim = DKIMResult(outcome: .pass)
+        dkim.domain = "a.example"
+        #expect(Identifier(dkim) == Identifier(.pass, DomainName("a.example")))
+        dkim.unsignedBodyBytes = 1
+        #expect(Identifier(dkim).outcome == .other)
+        #expect(Identifier(DKIMResult(outcome: .temperror)) == Identifier(.temporaryError, nil))
     }
 
     // MARK: Faults

@@ -123,3 +123,27 @@ extension DMARCResult {
         }
     }
 }
+
+extension DMARCEvaluation.Identifier {
+    /// - Parameter result: for MAIL FROM, or for HELO if the reverse-path is null.
+    package init(_ result: SPFResult) {
+        let outcome: Outcome =
+            switch result.result {
+            case .pass: .pass
+            case .temperror: .temporaryError
+            case .none, .neutral, .fail, .softfail, .permerror: .other
+            }
+        self.init(outcome, DomainName(result.domain))
+    }
+
+    /// A signature over a part of the body is none of the message (RFC 6376 §8.2).
+    package init(_ result: DKIMResult) {
+        let outcome: Outcome =
+            switch result.outcome {
+            case .pass: result.isTrustworthy ? .pass : .other
+            case .temperror: .temporaryError
+            case .fail, .policy, .neutral, .permerror: .other
+            }
+        self.init(outcome, result.domain.flatMap { DomainName($0) })
+    }
+}

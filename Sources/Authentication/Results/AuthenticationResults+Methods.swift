@@ -4,42 +4,29 @@ package import Mail
 extension AuthenticationResults.Method {
     private typealias Property = AuthenticationResults.Property
 
-    /// The identity that was checked: MAIL FROM, or HELO for the null reverse-path (RFC 8601 §2.7.2).
-    package static func spf(_ result: String, _ path: ReversePath, helo: String, comment: String? = nil) -> Self {
-        let identity = path.mailbox.map { Property("smtp", "mailfrom", $0.description) }
-        return Self("spf", result, comment: comment, [identity ?? Property("smtp", "helo", helo)])
+    /// The identity that was checked: MAIL FROM, or HELO, also for the null reverse-path (RFC 8601 §2.7.2).
+    package static func spf(_ result: SPFResult, _ path: ReversePath, helo: String) -> Self {
+        let mailbox = result.identity == .mailFrom ? path.mailbox : nil
+        let identity = mailbox.map { Property("smtp", "mailfrom", $0.description) }
+        return Self("spf", result.result.rawValue, comment: result.why, [identity ?? Property("smtp", "helo", helo)])
     }
 
-    /// What a DKIM signature says of itself; what it lacks is empty.
-    package struct Signature: Hashable, Sendable {
-        package var domain: String
-        package var selector: String
-        /// `i=`; left out if empty.
-        package var identity = ""
-        /// `a=`, such as `rsa-sha256`.
-        package var algorithm = ""
-        /// `b=` in base64; its first eight characters tell signatures apart (RFC 6008).
-        package var signature = ""
-
-        package init(domain: String, selector: String) {
-            self.domain = domain
-            self.selector = selector
-        }
+    /// Of one signature; a message without any has `dkim=none`, which is ``dkimNone``.
+    package static func dkim(_ result: DKIMResult) -> Self {
+        let values = [
+            ("d", result.domain), ("i", result.identity), ("s", result.selector), ("a", result.algorithm?.rawValue),
+            ("b", result.signaturePrefix.map { String($0.prefix(8)) }),
+        ]
+        var notes: [String] = []
+        if result.outcome == .pass, let bits = result.keyBits { notes.append("\(bits)-bit key") }
+        if result.isTesting { notes.append("test mode") }
+        if !result.reason.isEmpty { notes.append(result.reason) }
+        let properties = values.compactMap { name, value in value.map { Property("header", name, $0) } }
+        let comment = notes.isEmpty ? nil : notes.joined(separator: ", ")
+        return Self("dkim", result.outcome.rawValue, comment: comment, properties)
     }
 
-    /// - Parameter signature: nil for the result `none`.
-    package static func dkim(
-        _ result: String, _ signature: Signature?, comment: String? = nil, reason: String? = nil
-    ) -> Self {
-        let values = signature.map {
-            [
-                ("d", $0.domain), ("i", $0.identity), ("s", $0.selector), ("a", $0.algorithm),
-                ("b", String($0.signature.filter { !$0.isWhitespace }.prefix(8))),
-            ]
-        }
-        let properties = (values ?? []).filter { !$0.1.isEmpty }.map { Property("header", $0.0, $0.1) }
-        return Self("dkim", result, comment: comment, reason: reason, properties)
-    }
+    package static let dkimNone = Self("dkim", "none")
 
     /// The comment has the form of Gmail's, which others read and write too: `(p=REJECT sp=NONE dis=NONE)`.
     ///

@@ -19,7 +19,7 @@ extension AuthenticationResults {
     package func text(
         _ encoding: Encoding, fieldName: String = "Authentication-Results", instance: Int? = nil
     ) -> String {
-        var folder = FieldFolder("\(fieldName):")
+        var folder = ResultsFolder("\(fieldName):")
         if let instance { folder.add("i=\(instance);") }
         let authservID = Self.value(self.authservID, encoding)
         guard !self.methods.isEmpty else {
@@ -147,7 +147,7 @@ extension AuthenticationResults {
 }
 
 /// Writes a field whose lines are folded between pieces (RFC 5322 §2.2.3).
-private struct FieldFolder {
+private struct ResultsFolder {
     private var lines: String
     private var column: Int
     private var breaks = false
