@@ -90,7 +90,8 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
+                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver",
+                "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
@@ -123,8 +124,9 @@ let package = Package(
         tests(
             "ReceiverTests",
             [
-                "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore,
-                nioPosix,
+                "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Greylist", "Resolver", "ZoneFiles",
+                "Harness",
+                nioCore, nioPosix,
             ]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
@@ -136,7 +138,7 @@ let package = Package(
                 "Harness", "postern", "Daemon", "Receiver", "Forwarder", "Queue", "Recipients", "PostgreSQL", "Rules",
                 "Mail", "ZoneFiles", nioCore, nioPosix,
             ]),
-        tests("DaemonTests", ["Daemon", "Mail", "Rules", "Queue", "Harness", logging]),
+        tests("DaemonTests", ["Daemon", "Greylist", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),

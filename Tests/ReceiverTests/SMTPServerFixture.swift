@@ -30,7 +30,7 @@ final class SMTPServerFixture: Sendable {
     init(
         limits: SessionLimits = SessionLimits(), policy: RelayPolicy, probe: QueueProbe = QueueProbe(),
         options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil,
-        screener: ScreenerOptions? = nil, isRejected: Bool = false
+        screener: ScreenerOptions? = nil, isRejected: Bool = false, greylist: JudgedBy? = nil
     ) async throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -44,13 +44,17 @@ final class SMTPServerFixture: Sendable {
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
             names: try ZoneService(), policies: PolicyClient(group: self.group),
-            generation: { ReceiverGeneration(limits: limits, policy: .relayOnly(policy), lanes: .byDomain) })
+            judge: { lookup, _ in await greylist?.judge(lookup) ?? .notAsked },
+            generation: {
+                ReceiverGeneration(
+                    limits: limits, policy: greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain)
+            })
         let server = SMTPServer(context: context, group: self.group)
         self.server = server
         self.passes = try PassCache(
             folder: self.folder.make(folder: "screener"), options: PassCacheOptions(), clock: .system,
             complain: { Issue.record("\($0)") })
-        let names = try ZoneService()
+        let names = try greylist?.names ?? ZoneService()
         let loop = self.group.next()
         let gateContext = GateContext(
             hostname: "mx.example.test", clients: self.clients, passes: self.passes,
@@ -193,12 +197,12 @@ final class EventBox: Sendable {
 func withServer<Result: Sendable>(
     limits: SessionLimits = SessionLimits(), policy: RelayPolicy? = nil, probe: QueueProbe = QueueProbe(),
     options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil, screener: ScreenerOptions? = nil,
-    isRejected: Bool = false,
+    isRejected: Bool = false, greylist: JudgedBy? = nil,
     _ body: @escaping @Sendable (SMTPServerFixture) async throws -> Result
 ) async throws -> Result {
     let server = try await SMTPServerFixture(
         limits: limits, policy: try policy ?? Dialog(file: "basic.dialog").policy, probe: probe, options: options,
-        listener: listener, screener: screener, isRejected: isRejected)
+        listener: listener, screener: screener, isRejected: isRejected, greylist: greylist)
     do {
         let result = try await body(server)
         try await server.end()
