@@ -98,7 +98,6 @@ let package = Package(
             ]),
         .executableTarget(
             name: "postern",
-            dependencies: ["Daemon", "Authentication", "Mail", "Queue", "Recipients", "Resolver", arguments],
             dependencies: ["Daemon", "Mail", "Authentication", "Crypto", "Queue", "Recipients", "Resolver", arguments],
             swiftSettings: settings),
 

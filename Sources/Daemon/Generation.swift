@@ -51,6 +51,8 @@ package struct Generation: Sendable {
             postmaster: configuration.postmaster ?? Self.postmaster(of: domains), delimiter: delimiter)
         let (policy, services) = try Self.policy(configuration, file, relay, transport, databases, loader)
         let content = try Self.content(configuration, file, loader)
+        let authentication = try AuthenticationLoader(configuration, file: file, hostname: hostname, tables: loader)
+            .policy()
         self.greylist = try GreylistPolicy(configuration, file, loader)
         self.number = number
         self.configuration = configuration
@@ -62,10 +64,11 @@ package struct Generation: Sendable {
         self.receiver = ReceiverGeneration(
             number: number, limits: configuration.limits, policy: policy, lanes: LaneNaming { transport.lane($0) },
             content: content, probeSender: configuration.callout.sender.reversePath(hostname: hostname.ascii).mailbox,
-            services: services, givesReferences: configuration.replyReference)
+            services: services, givesReferences: configuration.replyReference, authentication: authentication)
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
-            routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) })
+            routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) },
+            sign: { authentication.keys.signed($0) })
         self.laneFingerprint = transport.laneFingerprint
         for (table, reference) in zip(recipients, configuration.relayRecipients.tables) {
             loader.warn(table.recipientWarnings, reference)

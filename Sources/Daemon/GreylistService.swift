@@ -34,21 +34,16 @@ final class GreylistService: Sendable {
         }
     }
 
-    /// - Parameters:
-    ///   - remembers: false for explanations.
-    ///   - spfPass: the domain whose mail it is by SPF; asked only if the answer matters.
-    func judgement(
-        _ question: GreylistQuestion, generation number: Int, remembers: Bool, spfPass: () async -> DomainName?
-    ) async -> Judgement {
-        let found = self.policies.withLock { $0.last { $0.number == number } ?? $0.last }
+    func judgement(_ question: GreylistQuestion, _ circumstances: GreylistCircumstances) async -> Judgement {
+        let found = self.policies.withLock { $0.last { $0.number == circumstances.generation } ?? $0.last }
         guard let policy = found?.policy else { return .notAsked }
         let delivery = GreylistDelivery(
             client: question.client, sender: question.reversePath, recipient: question.recipient,
             isAllowlisted: question.isAllowlisted)
         let answer =
-            remembers
-            ? await self.greylisting.judge(delivery, policy, spfPass: spfPass)
-            : await self.greylisting.preview(delivery, policy, spfPass: spfPass)
+            circumstances.remembers
+            ? await self.greylisting.judge(delivery, policy, spfPass: circumstances.spfPass)
+            : await self.greylisting.preview(delivery, policy, spfPass: circumstances.spfPass)
         return answer.reply(policy.options).map { .refused($0, why: answer.why) } ?? .passed(answer.why)
     }
 
@@ -104,7 +99,7 @@ extension GreylistPolicy {
 
 extension TableLoader {
     /// A table that a key of the configuration names; nil if there is none, and then that is among the errors.
-    fileprivate func table(
+    func table(
         _ name: String, for key: String, _ file: String, _ errors: inout [FileError]
     ) -> RuleTable? {
         do throws(OptionProblem) { return try self.ruleTable(name) } catch {
@@ -114,8 +109,8 @@ extension TableLoader {
     }
 }
 
-/// Tables of whom greylisting lets pass.
-private struct ExemptionTables: Sendable {
+/// Tables of whom something does not apply to.
+struct ExemptionTables: Sendable {
     private let tables: [RuleTable]
 
     init(_ names: [String], _ key: String, _ file: String, _ loader: TableLoader, _ errors: inout [FileError]) {

@@ -120,17 +120,18 @@ package struct PosternDaemon {
         let policies = PolicyClient(group: parts.group)
         let loop = parts.group.next()
         let recipients = try self.recipients(parts, keeper, loop)
-        let judges = try Judges(first: self.generation, clock: self.clock, logger: parts.logger)
+        let greylist = try GreylistService(first: self.generation, clock: self.clock) { [logger = parts.logger] in
+            logger.warning("\($0)")
+        }
         keeper.beforeChange { generation in
             recipients.use(generation)
-            judges.use(generation)
+            greylist.use(generation)
         }
         let context = ReceiverContext(
             hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
             clients: clients, names: parts.names, policies: policies,
             addresses: { await recipients.finding($0, generation: $1) },
-            judge: { await judges.judgement(of: $0, generation: $1) },
-            generation: { keeper.current.receiver })
+            greylist: { await greylist.judgement($0, $1) }, generation: { keeper.current.receiver })
         let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
@@ -146,14 +147,9 @@ package struct PosternDaemon {
         }
         let commands = ControlCommands(
             queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, recipients: recipients,
-            greylist: judges.greylist, generations: keeper, clock: self.clock, started: self.clock.now(),
+            greylist: greylist, generations: keeper, clock: self.clock, started: self.clock.now(),
             events: parts.events,
-            answer: { generation, lookup in
-                if let judgement = await judges.preview(of: lookup, generation: generation.number) {
-                    return .judged(judgement)
-                }
-                return await context.answer(lookup, of: generation.receiver, on: loop)
-            })
+            answer: { await context.preview($1, of: $0.receiver, on: loop) })
         try Self.makeFolder(of: configuration.control)
         let control = try await ControlServer(
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
@@ -173,7 +169,7 @@ package struct PosternDaemon {
                         entrance.end()
                         policies.close()
                         await recipients.shutDown()
-                        judges.close()
+                        greylist.close()
                     },
                     ControlService(server: control),
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),

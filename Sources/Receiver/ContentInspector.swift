@@ -1,3 +1,4 @@
+package import Authentication
 package import Mail
 package import Rules
 import Synchronization
@@ -32,6 +33,10 @@ package struct ContentVerdict: Sendable {
     package var refusal: Refused?
     package var effects = Effects()
     package var notes: [RuleNote] = []
+    /// Fields to be put in front of the message.
+    package var fields: [UInt8] = []
+    /// What authentication found: `spf=pass dkim=pass`; nil if nothing was looked at.
+    package var authentication: String?
 
     package init() {}
 }
@@ -47,10 +52,15 @@ package final class ContentInspector: Sendable {
     }
 
     private let policy: ContentPolicy
+    let authentication: MessageAuthentication?
     private let state: Mutex<State>
 
-    package init(_ policy: ContentPolicy) {
+    /// - Parameters:
+    ///   - front: what will stand in front of the content when it is stored.
+    package init(_ policy: ContentPolicy, authentication: MessageAuthentication? = nil, front: [UInt8] = []) {
         self.policy = policy
+        self.authentication = authentication
+        authentication?.store(front)
         // Made where it is locked away: it is used by one thread at a time, though not always by the same.
         self.state = Mutex(
             State(
@@ -61,6 +71,10 @@ package final class ContentInspector: Sendable {
 
     /// - Returns: what is to be stored of the content so far, beyond what was returned before.
     package func feed(_ bytes: [UInt8]) -> [UInt8] {
+        self.look(at: self.authentication?.receive(bytes) ?? bytes)
+    }
+
+    private func look(at bytes: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
         self.state.withLock { state in
@@ -69,16 +83,19 @@ package final class ContentInspector: Sendable {
                 state.examiner?.feed(piece)
             }
         }
+        self.authentication?.store(output)
         return output
     }
 
     /// - Returns: the end of what is to be stored, and what is to be done with the message.
     package func finish() -> (rest: [UInt8], verdict: ContentVerdict) {
-        var output: [UInt8] = []
+        var output = self.authentication.map { self.look(at: $0.receiveEnd()) } ?? []
+        let before = output.count
         let (outcome, structure) = self.state.withLock { state in
             state.checks.finish(into: &output)
             return (state.checks.outcome, state.examiner?.finish())
         }
+        self.authentication?.store(Array(output[before...]))
         var verdict = ContentVerdict(outcome)
         if let structure { verdict.add(structure, self.policy) }
         return (output, verdict)

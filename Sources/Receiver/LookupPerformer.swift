@@ -118,7 +118,8 @@ extension NameAnswer {
 }
 
 extension DNSRecord {
-    fileprivate var address: IPAddress? {
+    /// Not by its octets: an IPv4-mapped address in an AAAA record is one of IPv6.
+    var address: IPAddress? {
         switch self {
         case .a(let value): .v4(value)
         case .aaaa(let high, let low): .v6(high: high, low: low)
@@ -126,12 +127,12 @@ extension DNSRecord {
         }
     }
 
-    fileprivate var exchange: (preference: UInt16, host: String)? {
+    var exchange: (preference: UInt16, host: String)? {
         guard case .mx(let preference, let host) = self else { return nil }
         return (preference, host.hostText)
     }
 
-    fileprivate var host: String? {
+    var host: String? {
         switch self {
         case .ptr(let name), .ns(let name): name.hostText
         case .a, .aaaa, .mx, .txt, .cname, .soa, .tlsa, .other: nil

@@ -1,3 +1,4 @@
+package import Authentication
 package import Mail
 package import NIOCore
 package import Queue
@@ -20,11 +21,14 @@ package struct ReceiverGeneration: Sendable {
     package let services: [String: PolicyService]
     /// Whether refusals end with a reference to their line in the log.
     package let givesReferences: Bool
+    /// Nil finds out nothing and signs nothing.
+    package let authentication: AuthenticationPolicy?
 
     package init(
         number: Int = 1, limits: SessionLimits, policy: RestrictionPolicy, lanes: LaneNaming,
         content: ContentPolicy = ContentPolicy(), probeSender: Mailbox? = nil,
-        services: [String: PolicyService] = [:], givesReferences: Bool = false
+        services: [String: PolicyService] = [:], givesReferences: Bool = false,
+        authentication: AuthenticationPolicy? = nil
     ) {
         self.number = number
         self.limits = limits
@@ -34,22 +38,76 @@ package struct ReceiverGeneration: Sendable {
         self.probeSender = probeSender
         self.services = services
         self.givesReferences = givesReferences
+        self.authentication = authentication
     }
 
-    func performer(_ shared: ReceiverContext) -> LookupPerformer {
-        let (addresses, judge, number) = (shared.addresses, shared.judge, self.number)
+    /// - Parameters:
+    ///   - checks: what is known of the transaction's sender.
+    ///   - isPreview: nothing of it happens, so that nothing is remembered of it.
+    func performer(
+        _ shared: ReceiverContext, _ checks: SenderChecks = SenderChecks(), isPreview: Bool = false,
+        on loop: any EventLoop
+    ) -> LookupPerformer {
+        let (addresses, number) = (shared.addresses, self.number)
         return LookupPerformer(
             names: shared.names, policies: shared.policies, services: self.services,
-            addresses: { await addresses($0, number) }, judge: { await judge($0, number) })
+            addresses: { await addresses($0, number) },
+            judge: { await self.judgement(of: $0, shared, checks, isPreview: isPreview, on: loop) })
+    }
+
+    private func judgement(
+        of lookup: Lookup, _ shared: ReceiverContext, _ checks: SenderChecks, isPreview: Bool, on loop: any EventLoop
+    ) async -> Judgement {
+        switch lookup {
+        case .spf(let question):
+            guard let finding = await self.spf(question, shared, checks, on: loop) else { return .notAsked }
+            return self.authentication?.judgement(of: finding, on: question) ?? .notAsked
+        case .greylist(let question):
+            let circumstances = GreylistCircumstances(generation: self.number, remembers: !isPreview) {
+                await self.spf(question.spf, shared, checks, on: loop)?.passedDomain
+            }
+            return await shared.greylist(question, circumstances)
+        case .names, .policy, .recipient, .verification, .pause: return .notAsked
+        }
+    }
+
+    /// What SPF says of a sender; asked once, and remembered for the transaction. Nil if it is not known how to ask.
+    func spf(
+        _ question: SPFQuestion, _ shared: ReceiverContext, _ checks: SenderChecks, on loop: any EventLoop
+    ) async -> SPFFinding? {
+        guard let authentication else { return nil }
+        let (names, now) = (NameSource(shared.names, on: loop), shared.clock.now())
+        return await checks.finding(on: question) {
+            await authentication.spf.finding(on: AuthenticatedClient(question), names: names, at: now)
+        }
     }
 }
 
 extension ReceiverContext {
-    /// Answers a look-up as a session of a generation would get it.
-    package func answer(
+    /// Answers a look-up as a session of a generation would get it, and remembers nothing of it.
+    package func preview(
         _ lookup: Lookup, of generation: ReceiverGeneration, on loop: any EventLoop
     ) async -> LookupAnswer {
-        await generation.performer(self).answer(lookup, on: loop)
+        await generation.performer(self, isPreview: true, on: loop).answer(lookup, on: loop)
+    }
+}
+
+/// Says whether a stranger has to come again.
+package typealias GreylistJudge = @Sendable (GreylistQuestion, GreylistCircumstances) async -> Judgement
+
+/// What it depends on besides the question.
+package struct GreylistCircumstances: Sendable {
+    /// By which the transaction is judged.
+    package let generation: Int
+    /// False for explanations.
+    package let remembers: Bool
+    /// The domain whose mail it is by SPF; to be asked only if the answer matters.
+    package let spfPass: @Sendable () async -> DomainName?
+
+    package init(generation: Int, remembers: Bool, spfPass: @escaping @Sendable () async -> DomainName?) {
+        self.generation = generation
+        self.remembers = remembers
+        self.spfPass = spfPass
     }
 }
 
@@ -64,8 +122,8 @@ package struct ReceiverContext: Sendable {
     package let policies: PolicyClient
     /// Says of an address what the tables do not, by the generation of this number.
     package let addresses: @Sendable (Lookup, Int) async -> AddressFinding
-    /// Answers what restrictions leave to others, such as greylisting, by the generation of this number.
-    package let judge: @Sendable (Lookup, Int) async -> Judgement
+    /// Answers ``Lookup/greylist(_:)``.
+    package let greylist: GreylistJudge
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
@@ -73,7 +131,7 @@ package struct ReceiverContext: Sendable {
         hostname: String, queue: any MailQueue, events: EventSink, clock: WallClock, clients: ClientLimits,
         names: any NameService, policies: PolicyClient,
         addresses: @escaping @Sendable (Lookup, Int) async -> AddressFinding = { _, _ in .unverified },
-        judge: @escaping @Sendable (Lookup, Int) async -> Judgement = { _, _ in .notAsked },
+        greylist: @escaping GreylistJudge = { _, _ in .notAsked },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname
@@ -84,7 +142,7 @@ package struct ReceiverContext: Sendable {
         self.names = names
         self.policies = policies
         self.addresses = addresses
-        self.judge = judge
+        self.greylist = greylist
         self.generation = generation
     }
 }

@@ -1,3 +1,4 @@
+import Authentication
 import Mail
 import NIOCore
 import Queue
@@ -25,6 +26,8 @@ struct IncomingMessage {
     private(set) var sentBytes = 0
     /// The rules have been asked about it as a whole.
     var isJudged = false
+    /// What authentication found, for the log.
+    private(set) var authentication: String?
 
     /// How much an inspector gets at once.
     private static let inspectedBytes = 64 * 1024
@@ -87,6 +90,11 @@ struct IncomingMessage {
         return self.raw
     }
 
+    mutating func authenticated(_ verdict: ContentVerdict) {
+        self.content.head = verdict.fields
+        self.authentication = verdict.authentication
+    }
+
     mutating func inspected(_ bytes: [UInt8], isLast: Bool) {
         self.isWithInspector = false
         self.isInspected = isLast
@@ -108,10 +116,45 @@ extension SessionHandler {
             recipient: envelope.recipients.count == 1 ? envelope.recipients[0].mailbox : nil,
             time: self.shared.clock.now())
         self.facts.queueID = id.description
-        let prepended = self.policy.effects.prepended.map { "\($0)\r\n" }.joined()
+        let front = self.policy.effects.prepended.map { "\($0)\r\n" }.joined() + trace.text
         self.incoming = IncomingMessage(
-            id: id, trace: prepended + trace.text, hopLimit: self.generation.limits.hops,
-            inspector: self.generation.content.isEmpty ? nil : ContentInspector(self.generation.content))
+            id: id, trace: front, hopLimit: self.generation.limits.hops, inspector: self.inspector(front: front))
+    }
+
+    private var isTrusted: Bool { self.generation.policy.relay.trusts(self.facts.client.address) }
+
+    /// - Returns: nil if nothing is asked about content.
+    private func inspector(front: String) -> ContentInspector? {
+        let content = self.generation.content
+        let authentication = self.generation.authentication.flatMap { policy in
+            MessageAuthentication.isNeeded(policy, isTrusted: self.isTrusted)
+                ? MessageAuthentication(
+                    policy, client: self.isTrusted ? nil : self.authenticatedClient,
+                    changesBody: content.checks.changesBody) : nil
+        }
+        guard authentication != nil || !content.isEmpty else { return nil }
+        return ContentInspector(content, authentication: authentication, front: Array(front.utf8))
+    }
+
+    private var spfQuestion: SPFQuestion {
+        SPFQuestion(
+            client: self.facts.client.address, helo: self.facts.helo,
+            reversePath: self.facts.reversePath ?? .null)
+    }
+
+    private var authenticatedClient: AuthenticatedClient {
+        AuthenticatedClient(self.spfQuestion, isInternational: self.facts.proto == "UTF8SMTP")
+    }
+
+    /// What authentication needs to know of the transaction; nil if nothing is to be found out.
+    private var authenticated: ContentInspector.Transaction? {
+        guard self.generation.authentication != nil else { return nil }
+        let (question, generation, shared) = (self.spfQuestion, self.generation, self.shared)
+        let (checks, loop) = (self.policy.sender, self.loop)
+        return ContentInspector.Transaction(
+            client: self.isTrusted ? nil : self.authenticatedClient,
+            spf: { await generation.spf(question, shared, checks, on: loop) },
+            names: NameSource(shared.names, on: loop), now: shared.clock.now())
     }
 
     /// Gives the inspector what it has not seen, once it is enough or all.
@@ -120,14 +163,16 @@ extension SessionHandler {
             let bytes = self.incoming?.takeUninspected(isLast: isLast)
         else { return }
         let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
+        let transaction = isLast && self.policy.effects.discards == nil ? self.authenticated : nil
         self.policy.isInspecting = true
         self.policy.decision = Task {
             // Of content that nobody wants any more nothing is looked at.
             var output = Task.isCancelled ? [] : inspector.feed(bytes)
             var verdict: ContentVerdict?
             if isLast, !Task.isCancelled {
-                let (rest, last) = inspector.finish()
+                var (rest, last) = inspector.finish()
                 output += rest
+                if let transaction { await inspector.authenticate(&last, transaction) }
                 verdict = last
             }
             let (stored, found) = (output, verdict)
@@ -150,6 +195,7 @@ extension SessionHandler {
     private func take(_ bytes: [UInt8], _ verdict: ContentVerdict?) {
         self.incoming?.inspected(bytes, isLast: verdict != nil)
         guard let verdict else { return }
+        self.incoming?.authenticated(verdict)
         for note in verdict.notes { self.log(note) }
         self.policy.effects.add(verdict.effects)
         guard let refusal = verdict.refusal, self.incoming?.fault == nil else { return }
@@ -220,7 +266,7 @@ extension SessionHandler {
             arrival: self.shared.clock.now(), envelope: sent, client: self.identity, about: nil,
             needsSMTPUTF8: sent.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: lanes,
             isHeld: effects.holds != nil)
-        self.store(message)
+        self.store(message, authentication: incoming.authentication)
     }
 
     /// Asks the list of the end of data, once.
@@ -234,12 +280,13 @@ extension SessionHandler {
         }
     }
 
-    private func store(_ new: NewMessage) {
+    private func store(_ new: NewMessage, authentication: String?) {
         let (loop, handler) = (self.loop, NIOLoopBound(self, eventLoop: self.loop))
         let (events, message) = (self.shared.events, new.message)
         var queued = MailEvent.Queued(envelope: message.envelope, bytes: message.contentBytes)
         queued.session = self.sessionID.description
         queued.client = message.client
+        queued.authentication = authentication
         let event = queued
         self.shared.queue.store(new) { result in
             if case .success = result {

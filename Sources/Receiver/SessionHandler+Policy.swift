@@ -17,6 +17,8 @@ struct SessionPolicy {
     var clientName: ClientName?
     /// HELO has been judged where refusals are not delayed; else its lists are asked at RCPT.
     var hasJudgedGreeting = false
+    /// What is known of the transaction's sender.
+    let sender = SenderChecks()
     /// A piece of content is with its inspector; of one connection never two, whichever messages they belong to.
     var isInspecting = false
 }
@@ -109,7 +111,7 @@ extension SessionHandler {
         var run = PolicyRun(
             command, policy: self.generation.policy, facts: self.facts, before: self.policy.effects,
             carried: self.policy.carried, delaysRefusals: self.delaysRefusals)
-        let performer = self.generation.performer(self.shared)
+        let performer = self.generation.performer(self.shared, self.policy.sender, on: self.loop)
         if !self.generation.policy.hasPatterns, let outcome = run.finishNow(performer) {
             return self.finished(run, outcome, completion)
         }

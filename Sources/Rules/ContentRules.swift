@@ -60,6 +60,9 @@ package struct ContentRules: Sendable {
     /// There is nothing to ask.
     package var isEmpty: Bool { !self.hasHeaderRules && self.body.isEmpty }
 
+    /// Whether the body may be stored otherwise than it was sent.
+    package var changesBody: Bool { self.looksBehindHeader }
+
     var hasHeaderRules: Bool { ContentClass.allCases.contains { $0.isHeader && !self[$0].isEmpty } }
 
     /// Headers behind the first matter, or the text of bodies.

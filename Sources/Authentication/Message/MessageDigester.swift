@@ -8,6 +8,13 @@ package struct DigestedMessage: Hashable, Sendable {
     package let isHeaderTooLarge: Bool
     package let bodyHashes: [BodyHashing: BodyHash]
     package let limits: MessageLimits
+
+    /// The same body below another header.
+    package func with(headerOf other: DigestedMessage) -> DigestedMessage {
+        DigestedMessage(
+            header: other.header, isHeaderTooLarge: self.isHeaderTooLarge || other.isHeaderTooLarge,
+            bodyHashes: self.bodyHashes, limits: self.limits)
+    }
 }
 
 /// Takes a message in as it arrives, in pieces of any size, and keeps no more of it than its header.
@@ -17,13 +24,17 @@ package struct DigestedMessage: Hashable, Sendable {
 package final class MessageDigester {
     private let limits: MessageLimits
     private let asked: [BodyHashing]
+    private let isVerifying: Bool
     private var collector: HeaderCollector
     private var header: MessageHeader?
     private var simple: BodyCanonicalizer?
     private var relaxed: BodyCanonicalizer?
 
-    /// - Parameter needing: hashes for signatures that are still to be made.
-    package init(needing asked: [BodyHashing] = [], limits: MessageLimits = MessageLimits()) {
+    /// - Parameters:
+    ///   - needing: hashes for signatures that are still to be made.
+    ///   - isVerifying: whether hashes are made for the signatures that the message has.
+    package init(needing asked: [BodyHashing] = [], isVerifying: Bool = true, limits: MessageLimits = MessageLimits()) {
+        self.isVerifying = isVerifying
         self.limits = limits
         self.asked = asked
         self.collector = HeaderCollector(limits: limits)
@@ -78,6 +89,7 @@ package final class MessageDigester {
 
     /// Each once: what is asked for, what DKIM signatures need, and what ARC's need.
     private func wantedHashes(_ header: MessageHeader) -> [BodyHashing] {
+        guard self.isVerifying else { return self.asked }
         let signatures =
             header.fields(named: SignatureKind.dkim.fieldName).prefix(self.limits.signatures)
             + header.fields(named: SignatureKind.arcMessage.fieldName)

@@ -3,7 +3,7 @@ package import Mail
 /// What is found out about a message's origin, and what follows from it.
 package struct AuthenticationOptions: Options, OptionValue {
     package var enabled = false
-    package var authservID: String?
+    package var authservID: DomainName?
     package var exempt: [String] = []
     package var spf = SPFOptions()
     package var dkim = DKIMOptions()
@@ -32,10 +32,6 @@ package struct AuthenticationOptions: Options, OptionValue {
         .init("dmarc", \.dmarc, "What domains want to be done with mail in their name that is not theirs (RFC 7489)."),
         .init("arc", \.arc, "What those found who had the message before us (RFC 8617), and our seal."),
     ]
-
-    package func validate() throws(OptionProblem) {
-        if let id = self.authservID, DomainName(id) == nil { throw OptionProblem("authserv_id is not a domain name") }
-    }
 }
 
 package struct SPFOptions: Options, OptionValue {
@@ -194,6 +190,12 @@ package struct DMARCOptions: Options, OptionValue {
             "overrides", \.overrides,
             "For domains in From, those below them too: `none`, `quarantine` or `reject` instead of what they publish."),
     ]
+
+    package func validate() throws(OptionProblem) {
+        for name in self.overrides.values.keys.sorted() where DomainName(name) == nil {
+            throw OptionProblem("overrides: '\(name)' is not a domain")
+        }
+    }
 }
 
 /// What is done for a domain whatever it publishes.

@@ -37,6 +37,11 @@ extension AuthenticationResults {
         return folder.text
     }
 
+    /// What each method says, in a line: for whoever folds them into a field of his own.
+    package func statements(_ encoding: Encoding) -> [String] {
+        self.methods.map { Self.pieces(of: $0, encoding).joined(separator: " ") }
+    }
+
     /// Between any two of them the line may be folded.
     private static func pieces(of method: Method, _ encoding: Encoding) -> [String] {
         var pieces = ["\(Self.keyword(method.name))=\(Self.keyword(method.result))"]

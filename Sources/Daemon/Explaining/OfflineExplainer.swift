@@ -1,4 +1,6 @@
+import Authentication
 import Mail
+import NIOCore
 import NIOPosix
 import Receiver
 package import Resolver
@@ -20,14 +22,24 @@ package struct OfflineExplainer {
         let resolver = try UnboundResolver(self.options)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let policies = PolicyClient(group: group)
+        let loop = group.next()
         let performer = LookupPerformer(
             names: resolver, policies: policies, services: self.generation.receiver.services,
-            addresses: { _ in .known })
-        let loop = group.next()
+            addresses: { _ in .known }, judge: { await self.judgement(of: $0, resolver, on: loop) })
         let explanation = await Explainer(self.generation).explain(session) { await performer.answer($0, on: loop) }
         policies.close()
         await resolver.shutdown()
         try await group.shutdownGracefully()
         return explanation
+    }
+
+    /// Whom greylisting knows is known to the daemon only.
+    private func judgement(of lookup: Lookup, _ names: any NameService, on loop: any EventLoop) async -> Judgement {
+        guard case .spf(let question) = lookup, let policy = self.generation.receiver.authentication else {
+            return .notAsked
+        }
+        let finding = await policy.spf.finding(
+            on: AuthenticatedClient(question), names: NameSource(names, on: loop), at: WallClock.system.now())
+        return policy.judgement(of: finding, on: question)
     }
 }

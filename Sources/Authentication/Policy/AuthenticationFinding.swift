@@ -1,0 +1,110 @@
+import Mail
+
+/// What was found out about a message's origin, and what follows.
+package struct AuthenticationFinding: Sendable {
+    package let client: AuthenticatedClient
+    package let spf: SPFFinding
+    /// In the order of the signatures; empty without any.
+    package let dkim: [DKIMResult]
+    package let arc: ARCResult
+    package let dmarc: DMARCResult
+    package let decision: DMARCDecision
+    /// What the primary is told.
+    package let results: AuthenticationResults
+    /// Fields to put in front of the message, each with its line end.
+    package private(set) var fields: String
+    /// Why the message was not sealed although it should be; for the log.
+    package private(set) var fault: String?
+
+    init(
+        client: AuthenticatedClient, spf: SPFFinding, dkim: [DKIMResult], arc: ARCResult, dmarc: DMARCResult,
+        policy: AuthenticationPolicy
+    ) {
+        self.client = client
+        self.spf = spf
+        self.dkim = dkim
+        self.arc = arc
+        self.dmarc = dmarc
+        self.decision = DMARCDecision(
+            dmarc, policy.options.dmarc, trust: policy.trust(client, dmarc, arc),
+            facts: Self.facts(spf, dkim, arc))
+        self.results = AuthenticationResults(
+            policy.authservID, Self.methods(client, spf, dkim, arc, dmarc, self.decision))
+        self.fields = self.results.text(client.isInternational ? .utf8 : .ascii)
+        if policy.options.spf.field { self.fields += policy.spf.field(for: spf, client) }
+    }
+
+    mutating func seal(_ stored: DigestedMessage?, _ policy: AuthenticationPolicy, at now: Timestamp) {
+        guard let sealer = policy.sealer, let stored else { return }
+        // A chain that is called broken because nobody knew a key would stay broken.
+        guard !self.arc.isTemporary else {
+            self.fault = "not sealed: \(self.arc.reason)"
+            return
+        }
+        do {
+            let statements = self.results.statements(self.client.isInternational ? .utf8 : .ascii)
+            self.fields = try sealer.fields(for: stored, chain: self.arc, results: statements, at: now) + self.fields
+        } catch {
+            self.fault = "not sealed: \(error.message)"
+        }
+    }
+
+    /// `spf=pass dkim=pass arc=none dmarc=pass`: for the log.
+    package var summary: String {
+        let dkim = self.dkim.first { $0.outcome == .pass } ?? self.dkim.first
+        return "spf=\(self.spf.mailFrom.result.rawValue) dkim=\(dkim?.outcome.rawValue ?? "none") "
+            + "arc=\(self.arc.outcome.rawValue) dmarc=\(self.dmarc.outcome.rawValue)"
+    }
+}
+
+extension AuthenticationFinding {
+    /// For reasons: what a decision rests on.
+    private static func facts(_ spf: SPFFinding, _ dkim: [DKIMResult], _ arc: ARCResult) -> [String] {
+        ["spf=\(spf.mailFrom.summary)"]
+            + dkim.map {
+                "dkim=\($0.outcome.rawValue) d=\($0.domain ?? "?")\($0.reason.isEmpty ? "" : ", \($0.reason)")"
+            }
+            + ["arc=\(arc.outcome.rawValue)"]
+    }
+
+    private static func methods(
+        _ client: AuthenticatedClient, _ spf: SPFFinding, _ dkim: [DKIMResult], _ arc: ARCResult, _ dmarc: DMARCResult,
+        _ decision: DMARCDecision
+    ) -> [AuthenticationResults.Method] {
+        var mailFrom = AuthenticationResults.Method.spf(spf.mailFrom, client.reversePath, helo: client.helo)
+        if spf.isGuess { mailFrom.comment = "best guess, no record" }
+        let helo = spf.helo.map { [AuthenticationResults.Method.spf($0, client.reversePath, helo: client.helo)] } ?? []
+        return [mailFrom] + helo + (dkim.isEmpty ? [.dkimNone] : dkim.map { .dkim($0) })
+            + [.arc(arc.outcome.rawValue, remote: client.address, oldestPass: arc.oldestPass)]
+            + [.dmarc(dmarc, disposition: decision.disposition)]
+    }
+}
+
+extension AuthenticationPolicy {
+    /// Why a message is believed that fails DMARC.
+    fileprivate func trust(
+        _ client: AuthenticatedClient, _ dmarc: DMARCResult, _ arc: ARCResult
+    ) -> DMARCDecision.Override? {
+        if self.isExempt(client.address) { return .init(.trustedForwarder, "exempt client") }
+        let trusted = Set(self.options.arc.trustedSealers)
+        guard !trusted.isEmpty, arc.outcome == .pass, dmarc.fromFault == nil, let author = dmarc.fromDomain else {
+            return nil
+        }
+        let organization = dmarc.organizationalDomain ?? author
+        let sealer = TrustedSealer(arc.sealedResults, trusted: trusted, author: author) { $0.isWithin(organization) }
+        return sealer.map { .init(.localPolicy, "arc=pass as[\($0.instance)].d=\($0.domain.ascii)") }
+    }
+}
+
+extension ARCResult {
+    /// Whom trust is asked about; a body that is not covered whole says nothing of what was sealed.
+    fileprivate var sealedResults: [SealedResults] {
+        guard self.unsignedBodyBytes == 0 else { return [] }
+        return self.sets.compactMap { set in
+            DomainName(set.domain).map {
+                SealedResults(
+                    instance: set.instance, sealer: $0, results: Array("i=\(set.instance); \(set.results)".utf8))
+            }
+        }
+    }
+}

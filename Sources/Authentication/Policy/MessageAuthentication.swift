@@ -1,0 +1,142 @@
+package import Mail
+internal import Synchronization
+
+/// Authenticates one message as it comes in, or signs it, in one pass and without keeping more of it than its header.
+///
+/// A message of a stranger is verified as it was sent, and what was found is put in front of it and sealed; a message of
+/// one of ours is signed as it will be stored. Used by one thread at a time, though not always by the same.
+package final class MessageAuthentication: Sendable {
+    private struct State {
+        /// Of what was sent; nil if nothing is verified.
+        var sent: MessageDigester?
+        /// Takes results out that claim to be ours; nil if nothing is verified.
+        var filter: ForgedResultsFilter?
+        /// Of what is stored, which differs from what was sent where rules changed it; nil if nothing is signed.
+        var stored: MessageDigester?
+    }
+
+    private let policy: AuthenticationPolicy
+    /// Nil for one of ours.
+    private let client: AuthenticatedClient?
+    /// Whether the body may be another one than was sent.
+    private let changesBody: Bool
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - client: who brings the message; nil for one of ours, whose message is signed and not verified.
+    ///   - changesBody: whether rules may change the body between ``receive(_:)`` and ``store(_:)``.
+    package init(_ policy: AuthenticationPolicy, client: AuthenticatedClient?, changesBody: Bool) {
+        self.policy = policy
+        self.client = client
+        self.changesBody = changesBody
+        guard client != nil else {
+            self.state = Mutex(State(stored: MessageDigester(needing: policy.keys.hashings, isVerifying: false)))
+            return
+        }
+        let sealing = policy.sealer.map { [$0.hashing] } ?? []
+        var limits = MessageLimits()
+        limits.signatures = policy.options.dkim.signatures
+        self.state = Mutex(
+            State(
+                sent: MessageDigester(needing: changesBody ? [] : sealing, limits: limits),
+                filter: ForgedResultsFilter(authservID: policy.authservID),
+                stored: policy.sealer == nil
+                    ? nil : MessageDigester(needing: changesBody ? sealing : [], isVerifying: false)))
+    }
+
+    /// Whether there is anything to do at all.
+    package static func isNeeded(_ policy: AuthenticationPolicy, isTrusted: Bool) -> Bool {
+        isTrusted ? !policy.keys.isEmpty : policy.options.enabled
+    }
+
+    /// Takes octets that were sent.
+    ///
+    /// - Returns: what is left of them without results that claim to be ours.
+    package func receive(_ bytes: [UInt8]) -> [UInt8] {
+        self.state.withLock { state in
+            bytes.withUnsafeBytes { state.sent?.feed($0) }
+            guard state.filter != nil else { return bytes }
+            var output: [UInt8] = []
+            output.reserveCapacity(bytes.count)
+            bytes.withUnsafeBytes { state.filter?.filter($0, into: &output) }
+            return output
+        }
+    }
+
+    /// - Returns: what was held back of what was sent.
+    package func receiveEnd() -> [UInt8] {
+        var output: [UInt8] = []
+        self.state.withLock { $0.filter?.finish(into: &output) }
+        return output
+    }
+
+    /// Takes octets that will be stored.
+    package func store(_ bytes: [UInt8]) {
+        self.state.withLock { state in bytes.withUnsafeBytes { state.stored?.feed($0) } }
+    }
+
+    /// Signs a message of ours. To be called once, at the end.
+    ///
+    /// - Throws: if it should be signed and cannot be.
+    package func sign(at now: Timestamp) throws -> [UInt8] {
+        guard let stored = self.state.withLock({ $0.stored?.finish() }) else { return [] }
+        return try self.policy.keys.fields(for: stored, at: now)
+    }
+
+    /// Finds out about a message. To be called once, at the end.
+    ///
+    /// - Parameters:
+    ///   - spf: what SPF found, or finds now; nil gives nothing.
+    ///   - sample: 0..<100, drawn for this message, for policies that want to be applied to a part of all.
+    package func finish(
+        spf: @Sendable () async -> SPFFinding?, names: NameSource, at now: Timestamp, sample: Int
+    ) async -> AuthenticationFinding? {
+        guard let client, let sent = self.state.withLock({ $0.sent?.finish() }) else { return nil }
+        async let checked = spf()
+        async let dkim = DKIMVerifier(names: names, now: now).results(for: sent)
+        async let arc = ARCVerifier(names: names, now: now).result(for: sent)
+        guard let found = await checked else { return nil }
+        let signatures = await dkim
+        let dmarc = await self.policy.dmarc(sent.header, found, signatures, names, sample: sample)
+        var finding = AuthenticationFinding(
+            client: client, spf: found, dkim: signatures, arc: await arc, dmarc: dmarc, policy: self.policy)
+        let stored = self.state.withLock { $0.stored?.finish() }
+        finding.seal(stored.map { self.changesBody ? $0 : sent.with(headerOf: $0) }, self.policy, at: now)
+        return finding
+    }
+}
+
+extension AuthenticationPolicy {
+    /// DMARC by what SPF and DKIM found. A domain that has no record is still evaluated if there is an override for it.
+    fileprivate func dmarc(
+        _ header: MessageHeader, _ spf: SPFFinding, _ dkim: [DKIMResult], _ names: NameSource, sample: Int
+    ) async -> DMARCResult {
+        let from = FromField(fields: header.fields(named: "from").map { Array($0.value) })
+        let identifiers = dkim.map { DMARCEvaluation.Identifier($0) }
+        let evaluate = { (names: NameSource) async -> DMARCResult in
+            await DMARCEvaluation(self.discovery, names: names)
+                .evaluate(from, spf: DMARCEvaluation.Identifier(spf), dkim: identifiers, sample: sample)
+        }
+        let result = await evaluate(names)
+        guard result.outcome == .none, let author = result.fromDomain,
+            let policy = self.options.dmarc.override(of: author)
+        else { return result }
+        return await evaluate(
+            names.answering(NameQuery("_dmarc.\(author.ascii)", .txt), with: "v=DMARC1; p=\(policy.rawValue)"))
+    }
+}
+
+extension DMARCEvaluation.Identifier {
+    /// Only MAIL FROM counts, which is HELO for the null reverse-path (RFC 7489 §4.1); a guess never does.
+    fileprivate init(_ spf: SPFFinding) {
+        let identifier = Self(spf.mailFrom)
+        self = spf.isGuess ? Self(.other, identifier.domain) : identifier
+    }
+}
+
+extension NameSource {
+    /// The same with a record that is not in DNS.
+    func answering(_ query: NameQuery, with text: String) -> NameSource {
+        NameSource { asked in asked == query ? .texts([Array(text.utf8)]) : await self.ask(asked) }
+    }
+}
