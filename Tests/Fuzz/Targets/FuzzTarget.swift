@@ -9,7 +9,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip
     // Lines and values.
-    case command, address, xtext, ip, timestamp, options, dnsbl, inline
+    case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
         restrictions,
@@ -19,11 +19,11 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var maximumBytes: Int {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .table,
-            .cidr, .record, .dns, .verify:
+            .cidr, .record, .dns, .verify, .spf:
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist: 512
+        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro: 512
         }
     }
 
@@ -69,6 +69,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .restrictions: try checkRestrictions(bytes)
         case .dns: try checkDNSMessage(bytes)
         case .control: try checkControl(bytes)
+        case .spf: try checkSPFRecord(bytes)
+        case .spfmacro: try checkSPFMacros(bytes)
         case .log: try checkLog(bytes)
         }
     }
@@ -78,7 +80,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
         case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
-            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist:
+            .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist,
+            .spf, .spfmacro:
             false
         }
     }
