@@ -133,13 +133,34 @@ extension SPFMechanism {
 
     private static func network(_ argument: ArraySlice<UInt8>, isV4: Bool) throws(SPFSyntaxError) -> SPFMechanism {
         let slash = argument.firstIndex(of: UInt8(ascii: "/")) ?? argument.endIndex
-        guard let text = String(validatingUTF8: argument[..<slash]), let address = IPAddress(text),
-            isV4 != text.utf8.contains(UInt8(ascii: ":"))
-        else { throw SPFSyntaxError("\(isV4 ? "ip4" : "ip6") needs an address of its family") }
+        let address = isV4 ? Self.v4(argument[..<slash]) : Self.v6(argument[..<slash])
+        guard let address else { throw SPFSyntaxError("\(isV4 ? "ip4" : "ip6") needs an address of its family") }
         let length =
             slash == argument.endIndex
             ? nil : try Self.prefixLength(argument[(slash + 1)...], atMost: isV4 ? 32 : 128)
-        return .address(isV4 ? address : address.asV6, prefixLength: length)
+        return .address(address, prefixLength: length)
+    }
+
+    /// Four numbers without leading zeros. Read here, octet by octet: records may have thousands of them.
+    private static func v4(_ text: ArraySlice<UInt8>) -> IPAddress? {
+        var (value, number, digits, dots) = (UInt32(0), UInt32(0), 0, 0)
+        for byte in text {
+            if ASCII.isDigit(byte) {
+                guard digits == 0 || number > 0 else { return nil }
+                number = number * 10 + UInt32(byte - 0x30)
+                digits += 1
+                guard number <= 255 else { return nil }
+            } else {
+                guard byte == ASCII.dot, digits > 0, dots < 3 else { return nil }
+                (value, number, digits, dots) = (value << 8 | number, 0, 0, dots + 1)
+            }
+        }
+        return digits > 0 && dots == 3 ? .v4(value << 8 | number) : nil
+    }
+
+    private static func v6(_ text: ArraySlice<UInt8>) -> IPAddress? {
+        guard text.contains(UInt8(ascii: ":")), text.count <= 45 else { return nil }
+        return IPAddress(String(decoding: text, as: UTF8.self))?.asV6
     }
 }
 

@@ -44,7 +44,7 @@ package struct PolicyVerdict: Hashable, Sendable {
     package let code: Int
 }
 
-/// What one evaluation may cost, beyond the limits that libspf2 keeps (it counts no more than 10 terms a record).
+/// What one evaluation may cost. libspf2 itself only ends where includes are more than twenty deep.
 package struct PolicyLimits: Sendable {
     /// Everything after that is answered ``PolicyAnswer/failed``.
     package var questions = 150

@@ -30,6 +30,8 @@ final class PolicyServer {
             throw SystemError(call: "SPF_server_new_dns", code: ENOMEM)
         }
         self.server = server
+        // It counts the terms of one record and what redirect leads to, not what that includes: PolicyLimits are for that.
+        SPF_server_set_max_dns_mech(server, 1000)
     }
 
     deinit {
