@@ -148,7 +148,7 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
-                "Forwarder", "Resolver", "Daemon", "Authentication",
+                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches

@@ -107,7 +107,8 @@ package struct ARCSealer: Sendable {
         if let names = self.options.names {
             return names.map(\.asciiLowercased).filter { $0 != ARCField.seal.rawValue }
         }
-        return self.options.signed.flatMap { Array(repeating: $0, count: header.indices(of: $0).count) }
+        let names = self.options.signed.flatMap { Array(repeating: $0, count: header.indices(of: $0).count) }
+        return names.contains("from") ? names : ["from"] + names
     }
 
     /// A seal covers all sets; one that says the chain is broken covers its own only (RFC 8617 §5.1.2).

@@ -29,6 +29,7 @@ struct FieldFolder {
     /// Appends a list with colons between, which is broken behind colons where it must be.
     mutating func append(_ name: String, list: [String]) {
         self.separate()
+        let list = list.isEmpty ? [""] : list
         for (index, item) in list.enumerated() {
             let text = (index == 0 ? "\(name)=" : "") + item + (index + 1 < list.count ? ":" : "")
             self.write(index == 0 ? " " : "", text, spare: 1)

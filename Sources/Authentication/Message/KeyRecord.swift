@@ -1,19 +1,19 @@
-internal import Crypto
+package import Crypto
 internal import Mail
 
 /// A key record (RFC 6376 §3.6.1), as far as it may be used for mail.
-struct KeyRecord: Sendable {
-    let key: PublicKey
+package struct KeyRecord: Sendable {
+    package let key: PublicKey
     /// `t=y`: the domain tries DKIM out.
-    let isTesting: Bool
+    package let isTesting: Bool
     /// `t=s`: `i=` may not be in a subdomain.
-    let isStrict: Bool
+    package let isStrict: Bool
 
     /// RFC 8301 §3.2 wants shorter RSA keys refused. Longer ones than the maximum take the time of many.
-    static let rsaBits = 1024...8192
+    package static let rsaBits = 1024...8192
 
     /// - Throws: why the record holds no key for this algorithm.
-    init(_ bytes: [UInt8], for algorithm: SignatureAlgorithm) throws(SignatureProblem) {
+    package init(_ bytes: [UInt8], for algorithm: SignatureAlgorithm) throws(SignatureProblem) {
         guard let tags = try? TagList(bytes[...]) else { throw SignatureProblem("the key record is no list of tags") }
         if let version = tags["v"] {
             guard version == "DKIM1", tags.tags.first?.name == "v" else {

@@ -29,9 +29,9 @@ package enum SignatureAlgorithm: String, Hashable, Sendable {
 }
 
 /// Why a signature cannot be verified, or is not one to be believed. The text is for people.
-struct SignatureProblem: Error, Hashable, Sendable {
-    let outcome: DKIMResult.Outcome
-    let reason: String
+package struct SignatureProblem: Error, Hashable, Sendable {
+    package let outcome: DKIMResult.Outcome
+    package let reason: String
 
     init(_ reason: String, _ outcome: DKIMResult.Outcome = .permerror) {
         self.outcome = outcome

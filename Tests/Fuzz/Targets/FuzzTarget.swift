@@ -7,9 +7,9 @@ import Mail
 /// needs, such as where a stream is cut, follows from the input.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
-    case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip
+    case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim
     // Lines and values.
-    case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro
+    case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
         restrictions,
@@ -19,7 +19,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var maximumBytes: Int {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .table,
-            .cidr, .record, .dns, .verify, .spf:
+            .cidr, .record, .dns, .verify, .spf, .dkim, .taglist, .dkimkey:
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
@@ -47,6 +47,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .policy: try checkPolicyAnswers(bytes, arrivals)
         case .mime: try checkMIME(bytes, arrivals)
         case .zip: try checkZip(bytes, arrivals)
+        case .dkim: try checkSignedMessage(bytes, arrivals)
         case .command: try checkCommand(bytes)
         case .address: try checkAddress(bytes)
         case .xtext: try checkXText(bytes)
@@ -54,6 +55,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .timestamp: try checkTimestamp(bytes)
         case .options: try checkOptions(bytes)
         case .dnsbl: try checkDNSBLSite(bytes)
+        case .taglist: try checkTagList(bytes)
+        case .dkimkey: try checkKeyRecord(bytes)
         case .table: try checkTable(bytes)
         case .cidr: try checkCIDRTable(bytes)
         case .pattern: try checkPatternTable(bytes)
@@ -78,10 +81,11 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Whether the input comes in pieces, so that arrivals mean anything.
     package var isStream: Bool {
         switch self {
-        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip: true
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .dkim:
+            true
         case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
             .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist,
-            .spf, .spfmacro:
+            .spf, .spfmacro, .taglist, .dkimkey:
             false
         }
     }
