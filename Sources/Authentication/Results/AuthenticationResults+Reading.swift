@@ -65,11 +65,12 @@ struct ResultsReader {
             switch byte {
             case UInt8(ascii: "("): depth += 1
             case UInt8(ascii: ")"): depth -= 1
-            case UInt8(ascii: "\\"): self.position += 1
+            case UInt8(ascii: "\\"): self.position = min(self.position + 1, self.bytes.count)
             default: break
             }
             if depth == 0 {
-                self.lastComment = String(decoding: self.bytes[start..<self.position - 1], as: UTF8.self)
+                let words = self.bytes[start..<self.position - 1].split(whereSeparator: Self.isBlank)
+                self.lastComment = String(decoding: Array(words.joined(separator: [ASCII.space])), as: UTF8.self)
                 return
             }
         }

@@ -7,9 +7,9 @@ import Mail
 /// needs, such as where a stream is cut, follows from the input.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
-    case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim
-    // Lines and values.
-    case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey
+    case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, Lines, and, values,
+        command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, authresults,
+        dmarc, fromfield
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
         restrictions,
@@ -19,7 +19,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package var maximumBytes: Int {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .table,
-            .cidr, .record, .dns, .verify, .spf, .dkim, .taglist, .dkimkey:
+            .cidr, .record, .dns, .verify, .spf, .dkim, .taglist, .dkimkey, .authresults:
             4096
         // The parser of YAML recurses.
         case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
@@ -47,7 +47,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .policy: try checkPolicyAnswers(bytes, arrivals)
         case .mime: try checkMIME(bytes, arrivals)
         case .zip: try checkZip(bytes, arrivals)
-        case .dkim: try checkSignedMessage(bytes, arrivals)
+        case .dkim, .authresults, .dmarc, .fromfield: try checkSignedMessage(bytes, arrivals)
         case .command: try checkCommand(bytes)
         case .address: try checkAddress(bytes)
         case .xtext: try checkXText(bytes)
@@ -81,11 +81,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Whether the input comes in pieces, so that arrivals mean anything.
     package var isStream: Bool {
         switch self {
-        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .dkim:
-            true
-        case .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
+        case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .dkim,
+            .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
             .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist,
-            .spf, .spfmacro, .taglist, .dkimkey:
+            .spf, .spfmacro, .taglist, .dkimkey, .authresults, .dmarc, .fromfield:
             false
         }
     }
