@@ -81,6 +81,7 @@ let package = Package(
         target("SMTP", ["Mail"]),
         target("Rules", ["Mail", "PCRE"]),
         target("Authentication", ["Mail", "Crypto", "LibSPF2"]),
+        target("Reports", ["Mail", "LMDB", "Polling", "Inflate", "Crypto"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
         target("Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", nioCore, nioPosix]),
@@ -107,6 +108,7 @@ let package = Package(
         tests(
             "AuthenticationTests",
             ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams"), "LibSPF2"]),
+        tests("ReportsTests", ["Reports", "Inflate", "Mail", "Harness"]),
         tests("RulesTests", ["Rules", "Mail"]),
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests(
@@ -148,7 +150,7 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
-                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto",
+                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto", "Reports",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches

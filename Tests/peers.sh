@@ -33,7 +33,7 @@ packages() {
     # dbconfig-no-thanks, so that opendmarc brings no data base.
     authentication)
         echo opendkim opendkim-tools opendmarc dbconfig-no-thanks spfquery python3-dkim python3-nacl python3-dnspython
-        echo python3-spf python3-spf-engine python3-authres
+        echo python3-spf python3-spf-engine python3-authres python3-lxml
         ;;
     esac
 }

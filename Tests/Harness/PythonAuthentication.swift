@@ -96,7 +96,7 @@ package enum PythonAuthentication {
 
     /// - Throws: if there is not one answer for each.
     package static func ask(_ questions: [Question], within limit: Duration = .seconds(60)) throws -> [Answer] {
-        var program = try Self.python([Self.script])
+        var program = try Self.python(script: "authentication.py")
         let encoder = JSONEncoder()
         for question in questions { program.input += try encoder.encode(question) + [UInt8(ascii: "\n")] }
         program.errors = .unnamed
@@ -121,10 +121,11 @@ package enum PythonAuthentication {
         return program
     }
 
-    private static var script: String {
+    /// The same with a script in `Tests`.
+    static func python(script: String, _ arguments: [String] = []) throws -> Program {
         // This file is Tests/Harness/PythonAuthentication.swift.
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("authentication.py").path
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        return try Self.python([folder.appendingPathComponent(script).path] + arguments)
     }
 }
 

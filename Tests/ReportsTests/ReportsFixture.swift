@@ -1,0 +1,107 @@
+import Foundation
+import Harness
+import Mail
+import Reports
+import Synchronization
+import Testing
+
+/// A time that tests set: noon of a day at first.
+final class TestClock: Sendable {
+    static let noon = Timestamp(seconds: 20_000 * 86_400 + 43_200)
+    private let time = Mutex(TestClock.noon)
+
+    var now: Timestamp { self.time.withLock { $0 } }
+
+    func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
+
+    func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
+
+    var wallClock: WallClock { WallClock { self.now } }
+}
+
+/// What was told, from any thread.
+final class Heard<Value: Sendable>: Sendable {
+    private let list = Mutex<[Value]>([])
+
+    func add(_ value: Value) { self.list.withLock { $0.append(value) } }
+
+    var all: [Value] { self.list.withLock { $0 } }
+    var count: Int { self.list.withLock { $0.count } }
+}
+
+/// A message that was submitted.
+struct Submitted: Sendable {
+    let envelope: Envelope
+    let content: [UInt8]
+
+    var recipients: [String] { self.envelope.recipients.map { "\($0.mailbox)" } }
+    var text: String { String(decoding: self.content, as: UTF8.self) }
+
+    func field(_ name: String) -> String? {
+        self.text.split(separator: "\r\n").first { $0.hasPrefix("\(name): ") }.map {
+            String($0.dropFirst(name.count + 2))
+        }
+    }
+}
+
+/// Reporting in a folder of its own, whose thread writes only when it is asked to.
+final class ReportingFixture: Sendable {
+    let folder: TemporaryFolder
+    let clock = TestClock()
+    let complaints = Heard<String>()
+    let submitted = Heard<Submitted>()
+    let asked = Heard<String>()
+    /// TXT records; nil for what fails. What is not here does not exist.
+    let records = Mutex<[String: [String]?]>([:])
+    let submitFault = Mutex<(any Error)?>(nil)
+
+    init() throws { self.folder = try TemporaryFolder() }
+
+    static func options() throws -> DMARCReportOptions {
+        var options = DMARCReportOptions()
+        options.enabled = true
+        options.organization = "Example & Sons"
+        options.email = Mailbox("reports@mx.example.net")
+        options.extraContact = "https://example.net/?a=1&b=2"
+        return options
+    }
+
+    func open(_ options: DMARCReportOptions? = nil, folder: String? = nil) throws -> DMARCReporting {
+        try DMARCReporting(
+            folder: folder ?? self.folder.path, options: options ?? Self.options(), hostname: "mx.example.net",
+            clock: self.clock.wallClock
+        ) { self.complaints.add($0) }
+    }
+
+    /// The last two labels are what was registered.
+    var check: DestinationCheck {
+        DestinationCheck(
+            organizationalDomain: { $0.split(separator: ".").suffix(2).joined(separator: ".") },
+            texts: { name in
+                self.asked.add(name)
+                return self.records.withLock { $0[name] ?? .some([]) }
+            })
+    }
+
+    @discardableResult
+    func report(_ reporting: DMARCReporting, during: @escaping @Sendable () -> Void = {}) async -> Bool {
+        await reporting.report(check: self.check) { envelope, content in
+            if let fault = self.submitFault.withLock({ $0 }) { throw fault }
+            self.submitted.add(Submitted(envelope: envelope, content: content))
+            during()
+        }
+    }
+
+    func observation(
+        _ domain: String = "example.com", to uris: [ReportURI] = [ReportURI("mailto:dmarc@example.com")],
+        source: String = "192.0.2.1", _ change: (inout DMARCObservation.Result) -> Void = { _ in }
+    ) throws -> DMARCObservation {
+        let policy = DMARCObservation.PublishedPolicy(domain: domain, policy: .reject, destinations: uris)
+        var result = DMARCObservation.Result(
+            source: try #require(IPAddress(source)), disposition: .none, isDKIMAligned: true, isSPFAligned: false,
+            headerFrom: domain, envelopeFrom: domain)
+        result.spf = [.init(domain: domain, scope: .mailFrom, outcome: .softfail)]
+        change(&result)
+        return DMARCObservation(time: self.clock.now, policy: policy, result: result)
+    }
+}
