@@ -9,21 +9,19 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     // Streams.
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, Lines, and, values,
         command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, authresults,
-        dmarc, fromfield
+        dmarc, fromfield, rua
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
-        restrictions,
-        greylist
+        restrictions, greylist, observation
 
     /// The longest input that is worth while, in octets.
     package var maximumBytes: Int {
         switch self {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .table,
-            .cidr, .record, .dns, .verify, .spf, .dkim, .taglist, .dkimkey, .authresults:
-            4096
-        // The parser of YAML recurses.
-        case .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions: 2048
-        case .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro: 512
+            .cidr, .record, .dns, .verify, .spf, .dkim, .taglist, .dkimkey, .authresults, .command, .configuration,
+            .control, .log, .pattern, .pgsql, .cases, .restrictions, .address, .xtext, .ip, .timestamp, .options,
+            .route, .dnsbl, .pass, .inline, .greylist, .spfmacro, .observation, .rua:
+            512
         }
     }
 
@@ -67,6 +65,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .pass: try checkPassRecord(bytes)
         case .pgsql: try checkPgsqlFile(bytes)
         case .verify: try checkVerifyRecord(bytes)
+        case .rua: try checkReportURIs(bytes)
+        case .observation: try checkObservations(bytes)
         case .greylist: try checkGreylist(bytes)
         case .cases: try checkCases(bytes)
         case .restrictions: try checkRestrictions(bytes)
@@ -84,7 +84,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .line, .session, .data, .bdat, .header, .checks, .reply, .client, .proxy, .policy, .mime, .zip, .dkim,
             .command, .address, .xtext, .ip, .timestamp, .options, .dnsbl, .inline, .table, .cidr, .pattern, .route,
             .configuration, .record, .pass, .dns, .control, .log, .pgsql, .verify, .cases, .restrictions, .greylist,
-            .spf, .spfmacro, .taglist, .dkimkey, .authresults, .dmarc, .fromfield:
+            .spf, .spfmacro, .taglist, .dkimkey, .authresults, .dmarc, .fromfield, .rua, .observation:
             false
         }
     }
