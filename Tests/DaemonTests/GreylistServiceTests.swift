@@ -1,6 +1,7 @@
 import Greylist
 import Harness
 import Mail
+import Receiver
 import Rules
 import Testing
 
@@ -54,7 +55,8 @@ struct GreylistServiceTests {
             reversePath: .mailbox(try #require(Mailbox("sender@client.example"))),
             recipient: try #require(Mailbox(recipient)), isAllowlisted: false)
         let domain = spf.flatMap { DomainName($0) }
-        return await service.judgement(question, generation: number, remembers: remembers) { domain }
+        return await service.judgement(
+            question, GreylistCircumstances(generation: number, remembers: remembers) { domain })
     }
 
     private func with(_ body: (GreylistService) async throws -> Void) async throws {

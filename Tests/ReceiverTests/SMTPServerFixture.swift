@@ -44,7 +44,7 @@ final class SMTPServerFixture: Sendable {
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
             names: try ZoneService(), policies: PolicyClient(group: self.group),
-            judge: { lookup, _ in await greylist?.judge(lookup) ?? .notAsked },
+            greylist: { question, _ in await greylist?.judge(.greylist(question)) ?? .notAsked },
             generation: {
                 ReceiverGeneration(
                     limits: limits, policy: greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain)
