@@ -108,6 +108,16 @@ struct AuthenticationResultsTests {
         }
     }
 
+    /// Only values of properties may be addresses without quotation marks (RFC 8601 §2.2).
+    @Test func `addresses stand as they are in properties alone`() {
+        let method = Method("spf", "pass", reason: "a@b.example", [.init("smtp", "mailfrom", "a=b/c@b.example")])
+        #expect(Self.text(method).hasSuffix("spf=pass reason=\"a@b.example\" smtp.mailfrom=a=b/c@b.example\r\n"))
+        #expect(Results("a@b.example").text(.ascii) == "Authentication-Results: \"a@b.example\"; none\r\n")
+        let international = Results("mx.bücher.example")
+        #expect(international.text(.ascii) == "Authentication-Results: mx.xn--bcher-kva.example; none\r\n")
+        #expect(international.text(.utf8) == "Authentication-Results: \"mx.bücher.example\"; none\r\n")
+    }
+
     @Test func `names are keywords whatever they are given`() {
         let method = Method("s pf;", "pass\r\n", [.init("smtp ", "he=lo", "x")])
         #expect(Self.text(method).hasSuffix("s-pf-=pass-- smtp-.he-lo=x\r\n"))

@@ -56,7 +56,8 @@ extension AuthenticationResults {
         if let reason = method.reason, !reason.isEmpty { pieces.append("reason=\(Self.value(reason, encoding))") }
         for property in method.properties where !property.value.isEmpty {
             let type = property.type.isEmpty ? "" : Self.keyword(property.type) + "."
-            pieces.append("\(type)\(Self.keyword(property.name))=\(Self.value(property.value, encoding))")
+            pieces.append(
+                "\(type)\(Self.keyword(property.name))=\(Self.value(property.value, encoding, allowsAddress: true))")
         }
         return pieces
     }
@@ -69,10 +70,11 @@ extension AuthenticationResults {
 
     // MARK: Values
 
-    /// A token, a mailbox or domain as it is, or a quoted string (RFC 8601 §2.2).
-    static func value(_ text: String, _ encoding: Encoding) -> String {
+    /// A token or a quoted string; of a property also a mailbox or domain as it is (RFC 8601 §2.2).
+    private static func value(_ text: String, _ encoding: Encoding, allowsAddress: Bool = false) -> String {
         let safe = Self.cut(Self.encoded(text, encoding), Self.maximumValueBytes)
-        if !safe.isEmpty, safe.unicodeScalars.allSatisfy(Self.isTokenCharacter) || Self.isAddress(safe) { return safe }
+        let isToken = !safe.isEmpty && safe.unicodeScalars.allSatisfy(Self.isTokenCharacter)
+        if isToken || allowsAddress && Self.isAddress(safe) { return safe }
         var quoted = "\""
         for scalar in safe.unicodeScalars {
             if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
