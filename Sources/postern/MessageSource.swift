@@ -45,9 +45,21 @@ struct MessageSource {
 
     /// - Parameter last: the octet before.
     private static func crlf(_ piece: [UInt8], after last: UInt8?) -> [UInt8] {
+        guard Self.hasBareLineFeed(piece, after: last) else { return piece }
         let converted = LineEnds.crlf(piece)
         let isSplit = last == ASCII.carriageReturn && piece.first == ASCII.lineFeed
         return isSplit ? Array(converted.dropFirst()) : converted
+    }
+
+    private static func hasBareLineFeed(_ piece: [UInt8], after last: UInt8?) -> Bool {
+        piece.withUnsafeBytes { bytes in
+            var before = last ?? 0
+            for byte in bytes {
+                if byte == ASCII.lineFeed, before != ASCII.carriageReturn { return true }
+                before = byte
+            }
+            return false
+        }
     }
 
     private func readRaw(_ body: ([UInt8], _ last: UInt8?) -> Void) throws {

@@ -23,7 +23,7 @@ struct FieldFolder {
     /// Appends a tag that is not broken.
     mutating func append(_ tag: String) {
         self.separate()
-        self.write(" ", tag, spare: 1)
+        self.write(" ", tag)
     }
 
     /// Appends a list with colons between, which is broken behind colons where it must be.
@@ -32,7 +32,7 @@ struct FieldFolder {
         let list = list.isEmpty ? [""] : list
         for (index, item) in list.enumerated() {
             let text = (index == 0 ? "\(name)=" : "") + item + (index + 1 < list.count ? ":" : "")
-            self.write(index == 0 ? " " : "", text, spare: 1)
+            self.write(index == 0 ? " " : "", text)
         }
     }
 
@@ -40,7 +40,7 @@ struct FieldFolder {
     mutating func append(words text: String) {
         self.separate()
         let words = text.split { $0 == " " || $0 == "\t" || $0.isNewline || $0 == "\0" }
-        for word in words { self.write(" ", String(word), spare: 1) }
+        for word in words { self.write(" ", String(word)) }
     }
 
     /// Appends base64 on lines of its own.
@@ -65,9 +65,10 @@ struct FieldFolder {
         self.isFirst = false
     }
 
-    private mutating func write(_ blank: String, _ word: String, spare: Int) {
+    private mutating func write(_ blank: String, _ word: String) {
+        // One column stays free for a semicolon.
         let length = blank.utf8.count + word.utf8.count
-        if self.mustFold || self.column + length + spare > Self.columns, self.column > 1 {
+        if self.mustFold || self.column + length + 1 > Self.columns, self.column > 1 {
             self.mustFold = false
             self.fold()
             self.text += word
