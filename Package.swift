@@ -91,8 +91,8 @@ let package = Package(
         target(
             "Daemon",
             [
-                "SMTP", "Mail", "Rules", "Authentication", "Queue", "Screener", "Recipients", "Greylist", "Receiver",
-                "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
+                "SMTP", "Mail", "Rules", "Authentication", "Reports", "Queue", "Screener", "Recipients", "Greylist",
+                "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),

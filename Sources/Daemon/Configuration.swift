@@ -4,6 +4,7 @@ package import Greylist
 package import Mail
 package import Queue
 package import Recipients
+package import Reports
 package import Rules
 package import SMTP
 package import Screener
@@ -32,6 +33,7 @@ package struct Configuration: Options, OptionValue {
     package var content = ContentOptions()
     package var attachments = AttachmentOptions()
     package var authentication = AuthenticationOptions()
+    package var dmarcReports = DMARCReportOptions()
     package var screener = ScreenerOptions()
     package var greylist = GreylistOptions()
     package var proxy = ProxyOptions()
@@ -96,6 +98,7 @@ package struct Configuration: Options, OptionValue {
         .init("content", \.content, "Rules for what is in a message."),
         .init("attachments", \.attachments, "Which attachments are refused."),
         .init("authentication", \.authentication, "Whom a message is from: SPF, DKIM, DMARC and ARC."),
+        .init("dmarc_reports", \.dmarcReports, "Telling domains what was seen of mail in their name."),
         .init("screener", \.screener, "Who is talked to at all."),
         .init("greylist", \.greylist, "Who has to come again, where `greylist` stands in a list."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),

@@ -123,15 +123,18 @@ package struct PosternDaemon {
         let greylist = try GreylistService(first: self.generation, clock: self.clock) { [logger = parts.logger] in
             logger.warning("\($0)")
         }
+        let reports = try self.reports(parts, keeper, loop)
         keeper.beforeChange { generation in
             recipients.use(generation)
             greylist.use(generation)
+            reports.use(generation)
         }
         let context = ReceiverContext(
             hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
             clients: clients, names: parts.names, policies: policies,
             addresses: { await recipients.finding($0, generation: $1) },
-            greylist: { await greylist.judgement($0, $1) }, generation: { keeper.current.receiver })
+            greylist: { await greylist.judgement($0, $1) }, observe: { reports.observe($0, $1) },
+            generation: { keeper.current.receiver })
         let server = SMTPServer(context: context, group: parts.group)
         let logger = parts.logger
         let entrance = try Entrance(
@@ -170,12 +173,26 @@ package struct PosternDaemon {
                         policies.close()
                         await recipients.shutDown()
                         greylist.close()
+                        reports.close()
                     },
                     ControlService(server: control),
+                    RunningService { await reports.run() },
                     ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
                     ReadyService(generation: self.generation, logger: logger),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
+    }
+
+    private func reports(
+        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
+    ) throws -> ReportService {
+        let logger = parts.logger
+        return try ReportService(
+            first: self.generation,
+            ReportService.Parts(
+                queue: parts.queue, names: parts.names, loop: loop, clock: self.clock, events: parts.events,
+                generation: { keeper.current })
+        ) { logger.warning("\($0)") }
     }
 
     /// One at a time, and each by what is in force then: of two reloads the later one has the last word.
@@ -271,6 +288,17 @@ private struct EndingService: Service {
         try await gracefulShutdown()
         SystemdInterface.notify("STOPPING=1")
         await self.end()
+    }
+}
+
+/// Does something until the service ends.
+private struct RunningService: Service {
+    let work: @Sendable () async -> Void
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await self.work() }
+        // A service that returns would end all others.
+        try await gracefulShutdown()
     }
 }
 

@@ -35,8 +35,8 @@ package struct ContentVerdict: Sendable {
     package var notes: [RuleNote] = []
     /// Fields to be put in front of the message.
     package var fields: [UInt8] = []
-    /// What authentication found: `spf=pass dkim=pass`; nil if nothing was looked at.
-    package var authentication: String?
+    /// What authentication found; nil if nothing was looked at.
+    package var finding: AuthenticationFinding?
 
     package init() {}
 }

@@ -35,7 +35,7 @@ extension ContentVerdict {
 
     fileprivate mutating func add(_ finding: AuthenticationFinding) {
         self.fields = Array(finding.fields.utf8)
-        self.authentication = finding.summary
+        self.finding = finding
         if let fault = finding.fault {
             self.notes.append(RuleNote(.fault, fault, Reason(stage: "authentication", restriction: "arc")))
         }

@@ -124,6 +124,8 @@ package struct ReceiverContext: Sendable {
     package let addresses: @Sendable (Lookup, Int) async -> AddressFinding
     /// Answers ``Lookup/greylist(_:)``.
     package let greylist: GreylistJudge
+    /// Told of what was found out about each message that was authenticated, whatever became of it.
+    package let observe: @Sendable (AuthenticationFinding, [Recipient]) -> Void
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
@@ -132,6 +134,7 @@ package struct ReceiverContext: Sendable {
         names: any NameService, policies: PolicyClient,
         addresses: @escaping @Sendable (Lookup, Int) async -> AddressFinding = { _, _ in .unverified },
         greylist: @escaping GreylistJudge = { _, _ in .notAsked },
+        observe: @escaping @Sendable (AuthenticationFinding, [Recipient]) -> Void = { _, _ in },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname
@@ -143,6 +146,7 @@ package struct ReceiverContext: Sendable {
         self.policies = policies
         self.addresses = addresses
         self.greylist = greylist
+        self.observe = observe
         self.generation = generation
     }
 }

@@ -92,7 +92,7 @@ struct IncomingMessage {
 
     mutating func authenticated(_ verdict: ContentVerdict) {
         self.content.head = verdict.fields
-        self.authentication = verdict.authentication
+        self.authentication = verdict.finding?.summary
     }
 
     mutating func inspected(_ bytes: [UInt8], isLast: Bool) {
@@ -196,6 +196,7 @@ extension SessionHandler {
         self.incoming?.inspected(bytes, isLast: verdict != nil)
         guard let verdict else { return }
         self.incoming?.authenticated(verdict)
+        if let finding = verdict.finding { self.shared.observe(finding, self.incoming?.envelope?.recipients ?? []) }
         for note in verdict.notes { self.log(note) }
         self.policy.effects.add(verdict.effects)
         guard let refusal = verdict.refusal, self.incoming?.fault == nil else { return }

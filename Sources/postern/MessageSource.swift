@@ -94,10 +94,12 @@ struct NameArguments: ParsableArguments {
         if let time, !(0...253_402_300_799).contains(time) { throw ValidationError("--time is no time") }
     }
 
+    /// Nil where Postern is not set up.
+    func configuration() throws -> Configuration? { try self.source.loadIfSetUp() }
+
     /// Where Postern is not set up, the system's resolvers are asked.
     func resolving<Result: Sendable>(_ work: @Sendable (NameSource) async -> Result) async throws -> Result {
-        let isSetUp = self.source.file != ConfigurationOption.standardFile || access(self.source.file, F_OK) == 0
-        var options = isSetUp ? try self.source.load().resolver.options() : ResolverOptions()
+        var options = try self.configuration()?.resolver.options() ?? ResolverOptions()
         try self.resolver.apply(to: &options)
         return try await NameSource.resolving(options, work)
     }

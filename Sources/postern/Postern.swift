@@ -9,7 +9,8 @@ struct Postern: AsyncParsableCommand {
         abstract: "An edge filtering relay and backup MX.",
         subcommands: [
             Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
-            MessageCommand.self, SPFCommand.self, DKIMCommand.self, ARCCommand.self, RecipientsCommand.self, DNS.self,
+            MessageCommand.self, AuthCommand.self, SPFCommand.self, DKIMCommand.self, ARCCommand.self,
+            RecipientsCommand.self, DNS.self,
             TableCommand.self, Reference.self,
         ])
 
@@ -121,6 +122,11 @@ struct ConfigurationOption: ParsableArguments {
     /// The configuration alone; tables are not read.
     func load() throws -> Configuration {
         try Configuration(file: self.file)
+    }
+
+    /// Nil where nobody has set Postern up, and none is named.
+    func loadIfSetUp() throws -> Configuration? {
+        self.file != Self.standardFile || access(self.file, F_OK) == 0 ? try self.load() : nil
     }
 
     /// A connection to the daemon that the configuration names.

@@ -32,7 +32,7 @@ struct SPFCommand: AsyncParsableCommand {
         guard let client = IPAddress(self.address) else {
             throw CommandFailure(2, "'\(self.address)' is no IP address")
         }
-        var options = try self.source.resolverOptions()
+        var options = try self.source.loadIfSetUp()?.resolver.options() ?? ResolverOptions()
         try self.resolver.apply(to: &options)
         let check = SPFCheck(
             client: client, helo: self.helo, reversePath: self.reversePath, time: WallClock.system.now())
@@ -46,13 +46,5 @@ struct SPFCommand: AsyncParsableCommand {
         if let explanation = result.explanation { try Output.line("explanation: \(explanation)") }
         if let why = result.why { try Output.line("problem: \(why)") }
         try Output.line("lookups: \(result.lookups), \(result.voidLookups) of them void; \(result.questions) questions")
-    }
-}
-
-extension ConfigurationOption {
-    /// Where Postern is not set up, the system's resolvers are asked.
-    fileprivate func resolverOptions() throws -> ResolverOptions {
-        let isSetUp = self.file != Self.standardFile || access(self.file, F_OK) == 0
-        return isSetUp ? try self.load().resolver.options() : ResolverOptions()
     }
 }
