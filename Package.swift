@@ -125,9 +125,8 @@ let package = Package(
         tests(
             "ReceiverTests",
             [
-                "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Greylist", "Resolver", "ZoneFiles",
-                "Harness",
-                nioCore, nioPosix,
+                "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Greylist", "Authentication", "Resolver",
+                "ZoneFiles", "Harness", nioCore, nioPosix,
             ]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
