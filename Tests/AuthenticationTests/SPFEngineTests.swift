@@ -49,6 +49,37 @@ struct SPFEngineTests {
         for kind in SPFResult.Kind.allCases where kind != .none { #expect(counts[kind, default: 0] > 50, "\(counts)") }
     }
 
+    /// What libspf2 alone would ask on and on for, or write over its memory with.
+    @Test func `libspf2 is held to the same limits`() async throws {
+        let many = (0..<11).map { "m\($0).test" }
+        let worlds: [(String, [NameQuery: NameReply], SPFResult.Kind)] = [
+            ("include:example.test", [:], .permerror), ("include:r.test", [:], .permerror),
+            ((0..<11).map { _ in "include:i.test" }.joined(separator: " "), [:], .permerror),
+            ("include:j.test include:j.test include:j.test", [:], .permerror), ("a:1.test a:2.test", [:], .fail),
+            ("a:1.test a:2.test a:3.test a:4.test a:5.test", [:], .permerror), ("mx", [:], .permerror),
+            ("ptr", [:], .fail),
+            ("exists:\(String(repeating: "%{S}%{d2r+-}%{h99}", count: 200)).test", [:], .fail),
+            ("a:\(String(repeating: "x", count: 3000)).test", [:], .fail), ("a:%{l1000}.%{i20r=}.a/0//0", [:], .fail),
+            ("exists:%{L}.test", [NameQuery("a%252b.test", .a): .addresses([.v4(1)])], .fail), ("%{d", [:], .permerror),
+        ]
+        for (terms, more, expected) in worlds {
+            var zone = more
+            zone[NameQuery("example.test", .txt)] = text("v=spf1 \(terms) -all exp=e.%{o}")
+            zone[NameQuery("e.example.test", .txt)] = text(String(repeating: "%{S}%{h3r} %%%-", count: 300))
+            zone[NameQuery("r.test", .txt)] = text("v=spf1 redirect=r.test")
+            zone[NameQuery("i.test", .txt)] = text("v=spf1 ip4:198.51.100.1")
+            zone[NameQuery("j.test", .txt)] = text("v=spf1 a:m0.test a:m0.test a:m0.test a:m0.test")
+            zone[NameQuery("example.test", .mx)] = .hosts(many)
+            zone[NameQuery("1.2.0.192.in-addr.arpa", .ptr)] = .hosts(many)
+            for host in many { zone[NameQuery(host, .a)] = .addresses([.v4(1)]) }
+            let names = TestNames(zone)
+            let result = try await Self.result(names.source)
+            #expect(result.result == expected, "\(terms.prefix(80)): \(result)")
+            #expect(names.questions.count <= 13, "\(terms.prefix(80)): \(names.questions)")
+            #expect(await Self.check.check(identity: .mailFrom, names: names.source).result == expected)
+        }
+    }
+
     /// libspf2 keeps 511 octets of a record in its own form.
     @Test func `What libspf2 has no room for is permerror, and not cut`() async throws {
         for count in [10, 20, 40, 41, 42, 43, 50, 63, 64, 100, 128, 255, 256, 1000] {
