@@ -45,14 +45,17 @@ let fuzzers: [Target] =
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
     ]
 
-/// The program that measures tables: Tests/bench/README.md.
+/// The programs that measure tables and authentication: Tests/bench/README.md.
 let benches: [Target] =
     Context.environment["POSTERN_BENCH_TARGETS"] == nil
     ? []
     : [
         .executableTarget(
             name: "tablebench", dependencies: ["Rules", "CLibraries"], path: "Tests/bench/Tables",
-            swiftSettings: settings)
+            swiftSettings: settings),
+        .executableTarget(
+            name: "authbench", dependencies: ["Authentication", "Mail"], path: "Tests/bench/Authentication",
+            swiftSettings: settings),
     ]
 
 let package = Package(
