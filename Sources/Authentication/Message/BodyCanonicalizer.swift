@@ -64,6 +64,10 @@ struct BodyCanonicalizer: ~Copyable {
     private var bufferedBytes = 0
 
     private static let bufferBytes = 32_768
+    /// Of a piece that is made relaxed at once: its form and a short run of line ends before it fit into the buffer.
+    private static let stepBytes = 16_384
+    /// Line ends that are written in place; more than these go the long way.
+    private static let shortRun = 64
 
     init(_ form: Canonicalization, _ digests: [LimitedDigest]) {
         self.form = form
@@ -74,6 +78,17 @@ struct BodyCanonicalizer: ~Copyable {
     deinit { self.buffer.deallocate() }
 
     mutating func feed(_ piece: UnsafeRawBufferPointer) {
+        switch self.form {
+        case .simple: self.take(piece)
+        case .relaxed:
+            for start in stride(from: 0, to: piece.count, by: Self.stepBytes) {
+                let end = min(start + Self.stepBytes, piece.count)
+                self.take(UnsafeRawBufferPointer(rebasing: piece[start..<end]))
+            }
+        }
+    }
+
+    private mutating func take(_ piece: UnsafeRawBufferPointer) {
         guard let first = piece.first else { return }
         var start = 0
         if self.holdsReturn {
@@ -87,13 +102,13 @@ struct BodyCanonicalizer: ~Copyable {
         }
         let rest = UnsafeRawBufferPointer(rebasing: piece[start...])
         switch self.form {
-        case .simple: self.feedSimple(rest)
-        case .relaxed: self.feedRelaxed(rest)
+        case .simple: self.takeSimple(rest)
+        case .relaxed: self.takeRelaxed(rest)
         }
     }
 
     /// All that ends in line ends may be the body's end, and waits; what stands before goes on as it is.
-    private mutating func feedSimple(_ piece: UnsafeRawBufferPointer) {
+    private mutating func takeSimple(_ piece: UnsafeRawBufferPointer) {
         var end = piece.count
         if piece.last == ASCII.carriageReturn {
             self.holdsReturn = true
@@ -107,33 +122,65 @@ struct BodyCanonicalizer: ~Copyable {
         self.heldLineEnds += (end - textEnd) / 2
     }
 
-    private mutating func feedRelaxed(_ piece: UnsafeRawBufferPointer) {
+    /// Works on copies of what it changes and compares with: octet by octet in `self`, and in another module's
+    /// variables, takes several times as long.
+    private mutating func takeRelaxed(_ piece: UnsafeRawBufferPointer) {
+        if Self.bufferBytes - self.bufferedBytes < piece.count + 2 * Self.shortRun + 1 { self.flush() }
+        guard let input = piece.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            let output = self.buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        else { return }
+        let (space, tab, carriageReturn, lineFeed) = (ASCII.space, ASCII.tab, ASCII.carriageReturn, ASCII.lineFeed)
+        let count = piece.count
+        var (lineEnds, holdsBlank, end) = (self.heldLineEnds, self.holdsBlank, self.bufferedBytes)
         var position = 0
-        while position < piece.count {
-            let byte = piece[position]
-            if ASCII.isBlank(byte) {
-                self.holdsBlank = true
-                position += 1
-            } else if byte == ASCII.carriageReturn {
-                position += 1
-                if position == piece.count {
+        while position < count {
+            var byte = input[position]
+            position += 1
+            if byte == space || byte == tab {
+                holdsBlank = true
+                continue
+            }
+            if byte == carriageReturn {
+                if position == count {
                     self.holdsReturn = true
-                } else if piece[position] == ASCII.lineFeed {
-                    self.endLine()
-                    position += 1
-                } else {
-                    self.writeReturn()
+                    break
                 }
-            } else {
-                let start = position
-                repeat { position += 1 } while position < piece.count && !Self.isSpecial(piece[position])
-                self.write(UnsafeRawBufferPointer(rebasing: piece[start..<position]))
+                if input[position] == lineFeed {
+                    position += 1
+                    holdsBlank = false
+                    lineEnds += 1
+                    continue
+                }
+            }
+            if lineEnds > Self.shortRun { self.writeLongRun(of: &lineEnds, &end) }
+            while lineEnds > 0 {
+                (output[end], output[end + 1]) = (carriageReturn, lineFeed)
+                (end, lineEnds) = (end + 2, lineEnds - 1)
+            }
+            if holdsBlank {
+                output[end] = space
+                (end, holdsBlank) = (end + 1, false)
+            }
+            output[end] = byte
+            end += 1
+            while position < count {
+                byte = input[position]
+                guard byte > space else { break }
+                output[end] = byte
+                (end, position) = (end + 1, position + 1)
             }
         }
+        self.bytes += end - self.bufferedBytes
+        (self.heldLineEnds, self.holdsBlank, self.bufferedBytes) = (lineEnds, holdsBlank, end)
     }
 
-    @inline(__always) private static func isSpecial(_ byte: UInt8) -> Bool {
-        byte <= ASCII.space && (ASCII.isBlank(byte) || byte == ASCII.carriageReturn)
+    /// - Parameter end: of what is in the buffer.
+    private mutating func writeLongRun(of lineEnds: inout Int, _ end: inout Int) {
+        self.bytes += end - self.bufferedBytes
+        (self.bufferedBytes, self.heldLineEnds) = (end, lineEnds)
+        self.writeLineEnds()
+        self.flush()
+        (lineEnds, end) = (0, 0)
     }
 
     private mutating func endLine() {
