@@ -13,12 +13,15 @@ package enum SigningKeyFile {
     /// may read it, if that is root's or one of ours, but not write it. Root may use keys that are meant for the group
     /// of a daemon.
     ///
-    /// - Throws: the system's own words, who else could read the file, or what is wrong with the key.
-    package static func load(_ path: String) throws(FileError) -> PrivateKey {
+    /// - Parameter unsafe: told who else could read the file; the daemon refuses such keys, a command may warn.
+    /// - Throws: the system's own words, what `unsafe` throws, or what is wrong with the key.
+    package static func load(
+        _ path: String, unsafe: (FileError) throws(FileError) -> Void = { (error) throws(FileError) in throw error }
+    ) throws(FileError) -> PrivateKey {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.error(path) }
         defer { close(descriptor) }
-        try Self.checkSafety(descriptor, path)
+        if let problem = try Self.problem(descriptor, path) { try unsafe(problem) }
         var bytes = [UInt8](repeating: 0, count: Self.maximumBytes)
         let count = read(descriptor, &bytes, bytes.count)
         guard count >= 0 else { throw Self.error(path) }
@@ -30,15 +33,13 @@ package enum SigningKeyFile {
     }
 
     /// Asks the opened file, so that no other can be put in its place.
-    private static func checkSafety(_ descriptor: Int32, _ path: String) throws(FileError) {
+    private static func problem(_ descriptor: Int32, _ path: String) throws(FileError) -> FileError? {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Self.error(path) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(file: path, message: "not a file") }
-        if let problem = Self.problem(
-            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: Self.groups)
-        {
-            throw FileError(file: path, message: "the private key is not safe: \(problem)")
-        }
+        return Self.problem(
+            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: Self.groups
+        ).map { FileError(file: path, message: "the private key is not safe: \($0)") }
     }
 
     /// Who else could read or change a file with these rights; nil if nobody.

@@ -111,10 +111,12 @@ struct KeyArguments: ParsableArguments {
     @Option(help: "The name of the key in the domain.") var selector: String
     @Option(help: "The file with the private key.") var key: String
 
+    /// A key that others can read is used, for it may be one to try out, and complained of.
     func load() throws -> SigningKey {
         let (domain, selector) = try Self.names(domain: self.domain, selector: self.selector)
         do throws(FileError) {
-            return SigningKey(domain: domain, selector: selector, key: try SigningKeyFile.load(self.key))
+            let key = try SigningKeyFile.load(self.key) { Output.complain("\($0)") }
+            return SigningKey(domain: domain, selector: selector, key: key)
         } catch {
             throw CommandFailure(2, "\(error)")
         }

@@ -105,7 +105,7 @@ struct SignatureTests {
         #expect(broken.output.hasPrefix("fail\nthe body hash differs\n"))
     }
 
-    @Test func `keys that others can read, and ones that are there already, are refused`() throws {
+    @Test func `keys that others can read are complained of, and ones that are there already are refused`() throws {
         _ = try self.key("k", ["--type", "ed25519"])
         let before = self.folder.text("k")
         let again = try self.postern(
@@ -114,8 +114,8 @@ struct SignatureTests {
         #expect(self.folder.text("k") == before)
         #expect(chmod(self.folder.path("k"), 0o644) == 0)
         let sign = try self.postern(["dkim", "sign"] + self.signer("k") + ["-"], input: Self.message)
-        #expect(sign.ending == .exited(2))
-        #expect(sign.output.isEmpty)
+        #expect(sign.ending == .exited(0))
+        #expect(sign.output.hasPrefix("DKIM-Signature:"))
         #expect(sign.errors.contains("others can read or change it"))
     }
 }

@@ -2,7 +2,7 @@
 # Measures the release build against Debian's Postfix in the same run: README.md explains the figures.
 #
 #   run.sh               every figure of the README, about an hour
-#   run.sh NAME...       some of them: small one reuse medium large down million silent tested
+#   run.sh NAME...       some of them: small one reuse medium large down million silent tested auth
 #   run.sh -- ARGUMENTS  arguments of relaybench.py as they are
 #
 # The Postfix is the one that Tests/peers.sh unpacked. It runs in a mount namespace where its files lie over /usr and
@@ -29,7 +29,7 @@ mkdir "$folder/etc"
 { cat /etc/group; echo "postfix:x:65101:"; echo "postdrop:x:65102:"; } >"$folder/etc/group"
 peer=$root/.build/peers/postfix
 mount -t overlay -o "lowerdir=$folder/etc:$peer/etc:/etc" bench /etc
-mount -t overlay -o "lowerdir=$peer/usr:/usr" bench /usr
+mount -t overlay -o "lowerdir=$root/.build/peers/dns/usr:$peer/usr:/usr" bench /usr
 
 cat >"$folder/postern.yaml" <<YAML
 hostname: mx2.bench.test
@@ -62,6 +62,61 @@ measure() {
     wait $relay || status=$?
     rm -rf "$folder/state"
     return $status
+}
+
+# What authentication costs: nothing of it, a message without signatures, one that is signed, and then sealed by us.
+# The names are in a name server beside it, and after the first message in the resolver's cache.
+authenticate() {
+    postern="$root/.build/release/postern"
+    { cat "$folder/postern.yaml"; echo "relay_networks: []"; } >"$folder/postern.none"
+    {
+        echo '@ 3600 IN SOA ns.bench.test. root.bench.test. 1 3600 600 86400 3600'
+        echo '@ 3600 IN NS ns.bench.test.'
+        echo 'ns 3600 IN A 127.0.0.1'
+        echo 'client 3600 IN TXT "v=spf1 ip4:127.0.0.0/8 -all"'
+        echo '_dmarc.client 3600 IN TXT "v=DMARC1; p=reject"'
+    } >"$folder/zone"
+    for domain in client.bench.test bench.test; do
+        "$postern" dkim genkey --domain $domain --selector s --out "$folder/$domain.pem" |
+            grep -m 1 'TXT' >>"$folder/zone"
+    done
+    cat >"$folder/nsd.conf" <<CONF
+server:
+  ip-address: 127.0.0.1@5353
+  username: ""
+  database: ""
+  pidfile: ""
+  xfrdfile: "$folder/xfrd"
+  zonelistfile: "$folder/zones"
+  zonesdir: "$folder"
+  server-count: 1
+remote-control:
+  control-enable: no
+zone:
+  name: bench.test
+  zonefile: "$folder/zone"
+CONF
+    nsd -d -c "$folder/nsd.conf" 2>"$folder/nsd.log" &
+    dns=$!
+    {
+        cat "$folder/postern.none"
+        echo 'resolver: {forwarders: ["127.0.0.1:5353"]}'
+        echo 'authentication:'
+        echo '  enabled: true'
+        echo "  arc: {seal: {domain: bench.test, selector: s, key: $folder/bench.test.pem}}"
+    } >"$folder/postern.signed"
+    grep -v '  arc:' "$folder/postern.signed" >"$folder/postern.unsigned"
+    python3 - "$folder/none.eml" <<'PYTHON'
+import sys
+with open(sys.argv[1], "w") as file:
+    file.write("From: Sender <sender@client.bench.test>\nTo: user1@bench.test\nSubject: a message\n"
+               "Date: Sat, 1 Jan 2022 00:00:00 +0000\nMessage-ID: <1@client.bench.test>\n\n")
+    for number in range(140):
+        file.write(f"Line {number} of a body that is about ten kilobytes long, as bodies often are.\n")
+PYTHON
+    cp "$folder/none.eml" "$folder/unsigned.eml"
+    "$postern" dkim sign --domain client.bench.test --selector s --key "$folder/client.bench.test.pem" \
+        "$folder/none.eml" >"$folder/signed.eml"
 }
 
 figure() {
@@ -98,6 +153,14 @@ figure() {
                     --peer-set postscreen_bare_newline_enable=yes
             )
         done
+        ;;
+    auth)
+        authenticate
+        for kind in none unsigned signed; do
+            cp "$folder/postern.$kind" "$folder/postern.yaml"
+            measure --name "postern, $kind" --sizes 10k --sessions 10 --messages 4000 --file "$folder/$kind.eml"
+        done
+        kill "$dns"
         ;;
     *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
     esac

@@ -25,12 +25,14 @@ package final class PrivateKey: @unchecked Sendable {
     /// Reads PKCS #8 (`PRIVATE KEY`) or PKCS #1 (`RSA PRIVATE KEY`) in PEM. A key with a password is refused, not asked
     /// for.
     package convenience init(pem: [UInt8]) throws(CryptoError) {
-        guard let source = BIO_new_mem_buf(pem, Int32(clamping: pem.count)) else { throw CryptoError("no memory") }
-        defer { BIO_free(source) }
-        // OpenSSL would ask the terminal, did it get no function that knows no password.
-        guard let key = PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in 0 }, nil) else {
-            throw CryptoError.last("private key")
+        // The source does not copy the octets, so they must stay where they are until it has been read.
+        let key = pem.withUnsafeBytes { bytes -> OpaquePointer? in
+            guard let source = BIO_new_mem_buf(bytes.baseAddress, Int32(clamping: bytes.count)) else { return nil }
+            defer { BIO_free(source) }
+            // OpenSSL would ask the terminal, did it get no function that knows no password.
+            return PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in 0 }, nil)
         }
+        guard let key else { throw CryptoError.last("private key") }
         try self.init(owning: key)
     }
 
