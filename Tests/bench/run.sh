@@ -96,8 +96,9 @@ zone:
   name: bench.test
   zonefile: "$folder/zone"
 CONF
-    nsd -d -c "$folder/nsd.conf" 2>"$folder/nsd.log" &
+    nsd -d -c "$folder/nsd.conf" >"$folder/nsd.log" 2>&1 &
     dns=$!
+    trap 'kill $dns' EXIT
     {
         cat "$folder/postern.none"
         echo 'resolver: {forwarders: ["127.0.0.1:5353"]}'
@@ -156,11 +157,10 @@ figure() {
         ;;
     auth)
         authenticate
-        for kind in none unsigned signed; do
+        for kind in ${KINDS:-none unsigned signed}; do
             cp "$folder/postern.$kind" "$folder/postern.yaml"
             measure --name "postern, $kind" --sizes 10k --sessions 10 --messages 4000 --file "$folder/$kind.eml"
         done
-        kill "$dns"
         ;;
     *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
     esac

@@ -5,7 +5,7 @@ import Screener
 
 /// Runs a hypothetical session through a generation: what the receiver would do with a real one, by the same code.
 package struct Explainer: Sendable {
-    private let generation: Generation
+    let generation: Generation
 
     package init(_ generation: Generation) {
         self.generation = generation
@@ -33,13 +33,17 @@ package struct Explainer: Sendable {
         }
     }
 
+    /// Explains with the answers of somebody who may have to wait; with them it is also found out where the message is
+    /// from.
     package func explain(
-        _ session: HypotheticalSession, _ answer: (Lookup) async -> LookupAnswer
+        _ session: HypotheticalSession, _ answer: @escaping @Sendable (Lookup) async -> LookupAnswer
     ) async -> Explanation {
         var answers: [Lookup: LookupAnswer] = [:]
         while true {
             switch self.explain(session, answers: answers) {
-            case .explained(let explanation): return explanation
+            case .explained(var explanation):
+                await self.authenticate(session, &explanation, answer)
+                return explanation
             case .needs(let lookup): answers[lookup] = await answer(lookup)
             }
         }
