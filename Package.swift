@@ -141,7 +141,7 @@ let package = Package(
                 "Harness", "postern", "Daemon", "Receiver", "Forwarder", "Queue", "Recipients", "PostgreSQL", "Rules",
                 "Mail", "ZoneFiles", nioCore, nioPosix,
             ]),
-        tests("DaemonTests", ["Daemon", "Greylist", "Mail", "Rules", "Queue", "Harness", logging]),
+        tests("DaemonTests", ["Daemon", "Authentication", "Greylist", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),

@@ -1,7 +1,7 @@
-import Authentication
+package import Authentication
 import Mail
 import Receiver
-import Rules
+package import Rules
 
 extension Explainer {
     /// What authentication would find out about a message that nothing else refuses, and what would follow.
@@ -19,11 +19,28 @@ extension Explainer {
         let client = AuthenticatedClient(address: session.client, helo: session.helo, reversePath: session.reversePath)
         let message = MessageAuthentication(policy, client: client, changesBody: false)
         _ = message.receive(content)
-        let names = NameSource { query in NameReply(await answer(.names(query.name, Lookup.NameType(query.kind)))) }
+        let names = NameSource(answer)
         let now = WallClock.system.now()
         let finding = await message.finish(
             spf: { await policy.spf.finding(on: client, names: names, at: now) }, names: names, at: now, sample: 0)
         if let finding { explanation.add(finding) }
+    }
+}
+
+extension Explainer {
+    /// What `check_spf` is told.
+    package func judgement(on question: SPFQuestion, names: NameSource) async -> Judgement {
+        guard let policy = self.generation.receiver.authentication else { return .notAsked }
+        let finding = await policy.spf.finding(
+            on: AuthenticatedClient(question), names: names, at: WallClock.system.now())
+        return policy.judgement(of: finding, on: question)
+    }
+}
+
+extension NameSource {
+    /// Names of whoever answers look-ups.
+    package init(_ answer: @escaping @Sendable (Lookup) async -> LookupAnswer) {
+        self.init { query in NameReply(await answer(.names(query.name, Lookup.NameType(query.kind)))) }
     }
 }
 

@@ -35,11 +35,7 @@ package struct OfflineExplainer {
 
     /// Whom greylisting knows is known to the daemon only.
     private func judgement(of lookup: Lookup, _ names: any NameService, on loop: any EventLoop) async -> Judgement {
-        guard case .spf(let question) = lookup, let policy = self.generation.receiver.authentication else {
-            return .notAsked
-        }
-        let finding = await policy.spf.finding(
-            on: AuthenticatedClient(question), names: NameSource(names, on: loop), at: WallClock.system.now())
-        return policy.judgement(of: finding, on: question)
+        guard case .spf(let question) = lookup else { return .notAsked }
+        return await Explainer(self.generation).judgement(on: question, names: NameSource(names, on: loop))
     }
 }
