@@ -52,7 +52,7 @@ struct AuthenticationConfigurationTests {
         ("{dmarc: {overrides: {'not a domain': none}}}", "'not a domain' is not a domain"),
         ("{enabled: true, dmarc: {public_suffixes: /nowhere}}", "/nowhere: cannot be read"),
         ("{exempt: ['cidr:nothing']}", "nothing"),
-        ("{authserv_id: 'a b'}", "authserv_id"),
+        ("{authserv_id: 'a b'}", "'a b'"),
     ])
     func `what is wrong is told, and where`(_ text: String, _ expected: String) throws {
         try self.folder.write("open.pem", "x")
