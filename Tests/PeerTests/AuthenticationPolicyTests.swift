@@ -1,0 +1,136 @@
+import Foundation
+import Harness
+import Testing
+
+/// What follows from DMARC, in the session and in the queue.
+@Suite(.serialized) struct AuthenticationPolicyTests {
+    private static let records = """
+        quarantine.test. TXT "v=spf1 -all"
+        _dmarc.quarantine.test. TXT "v=DMARC1; p=quarantine"
+        sampled.test. TXT "v=spf1 -all"
+        _dmarc.sampled.test. TXT "v=DMARC1; p=reject; pct=0"
+        parent.test. TXT "v=spf1 -all"
+        _dmarc.parent.test. TXT "v=DMARC1; p=none; sp=reject"
+        list.test. TXT "v=spf1 ip4:127.0.0.5 -all"
+        silent.test. NS ns.silent.test.
+        ns.silent.test. A 127.0.0.1
+        """
+    private static let list = "list._domainkey.list.test"
+    private static let author = "author._domainkey.reject.test"
+
+    private func world(_ settings: String = "", keys: [String] = []) throws -> AuthenticationWorld {
+        try AuthenticationWorld(keys: keys, records: Self.records, authentication: { _ in settings })
+    }
+
+    private func send(
+        _ world: AuthenticationWorld, from author: String, client: String = AuthenticationWorld.stranger
+    ) throws -> SMTPClient.Reply {
+        try world.send(
+            AuthenticationWorld.message(from: author), from: "x@good.test", client: client, helo: "other.test")
+    }
+
+    @Test func `what fails where the domain says reject is refused at its end, and the log says why`() throws {
+        let world = try self.world()
+        let reply = try self.send(world, from: "a@reject.test")
+        #expect(reply.code == 550 && reply.text.hasPrefix("5.7.1 The message is not from reject.test"), "\(reply)")
+        let line = try world.postern.event("refused", "by DMARC") { $0["stage"] == "dmarc" }
+        let reference = try #require(line["ref"])
+        #expect(reply.text.hasSuffix("[ref \(reference)]"), "\(reply)")
+        #expect(line["restriction"] == "policy reject" && line["key"] == "reject.test", "\(line)")
+        #expect(line["value"] == "published at _dmarc.reject.test", "\(line)")
+        #expect(line["facts"]?.contains("spf=fail for good.test") == true, "\(line)")
+        #expect(try world.postern.queued() == 0)
+        // The session goes on, and what is theirs comes in.
+        #expect(try self.send(world, from: "a@good.test", client: AuthenticationWorld.sender).code == 250)
+        #expect(try world.arrived().results().methods.last == "dmarc=pass")
+        #expect(world.postern.events("queued").count == 1)
+    }
+
+    @Test func `quarantine marks, or holds where that is wanted`() throws {
+        let marking = try self.world()
+        #expect(try self.send(marking, from: "a@quarantine.test").code == 250)
+        #expect(try marking.arrived().results().methods.last == "dmarc=fail")
+        let holding = try self.world("dmarc: {quarantine: hold}")
+        #expect(try self.send(holding, from: "a@quarantine.test").code == 250)
+        let held = try holding.postern.command("queue", "list", "--state", "held").output
+        #expect(held.split(separator: "\n").count == 1, "\(held)")
+        let line = try holding.postern.event("rule", "of the hold") { $0["stage"] == "dmarc" }
+        #expect(line["key"] == "quarantine.test", "\(line)")
+        // Without rejecting, reject is quarantine.
+        let mild = try self.world("dmarc: {reject: false, quarantine: hold}")
+        #expect(try self.send(mild, from: "a@reject.test").code == 250)
+        #expect(try mild.postern.command("queue", "list", "--state", "held").output.contains("user@example.test"))
+    }
+
+    @Test func `pct, sp, and overrides decide what is applied`() throws {
+        let world = try self.world("dmarc: {overrides: {excused.reject.test: none, parent.test: quarantine}}")
+        let codes = try ["a@sampled.test", "a@excused.reject.test", "a@sub.excused.reject.test", "a@sub.parent.test"]
+            .map { try self.send(world, from: $0).code }
+        #expect(codes == [250, 250, 250, 250])
+        #expect(try self.send(world, from: "a@sub.reject.test").code == 550)
+        try world.sink.wait(for: 4)
+        for message in try world.sink.messages() {
+            #expect(try ReceivedMessage(message).results().methods.last == "dmarc=fail")
+        }
+        let strict = try self.world("dmarc: {overrides: {parent.test: none, open.test: reject}}")
+        #expect(try self.send(strict, from: "a@parent.test").code == 250)
+        #expect(try self.send(strict, from: "a@open.test").code == 550)
+        let plain = try self.world()
+        #expect(try self.send(plain, from: "a@parent.test").code == 250)
+        #expect(try self.send(plain, from: "a@sub.parent.test").code == 550)
+    }
+
+    @Test func `exempt clients are believed, and what was found is still told`() throws {
+        let world = try AuthenticationWorld(
+            records: Self.records, authentication: { _ in "exempt: [\"inline:{127.0.0.9 = OK}\"]" })
+        #expect(try self.send(world, from: "a@reject.test").code == 250)
+        #expect(try world.arrived().results().methods.last == "dmarc=fail")
+        #expect(try self.send(world, from: "a@reject.test", client: "127.0.0.10").code == 550)
+    }
+
+    /// A message that passed at a list, which changed it and sealed that it had passed.
+    private func fromList(_ world: AuthenticationWorld, results: String) throws -> [UInt8] {
+        let sent = try world.signed(AuthenticationWorld.message(from: "a@reject.test"), by: Self.author)
+        let changed = Array(String(decoding: sent, as: UTF8.self).utf8) + Array("-- \r\nThe list\r\n".utf8)
+        let content = Array("Authentication-Results: mx.list.test; \(results)\r\n".utf8) + changed
+        let fields = try PythonAuthentication.ask(.arcSign(content, world.plan(Self.list), server: "mx.list.test"))
+        return Array(try #require(fields.fields, "\(fields)").joined().utf8) + content
+    }
+
+    @Test func `a trusted list's seal saves what it changed, and nobody else's does`() throws {
+        let keys = [Self.list, Self.author]
+        let trusting = try self.world("arc: {trusted_sealers: [list.test]}", keys: keys)
+        let passed = "dkim=pass header.d=reject.test; dmarc=pass header.from=reject.test"
+        let sent = try self.fromList(trusting, results: passed)
+        let send = { (world: AuthenticationWorld, message: [UInt8]) in
+            try world.send(message, from: "bounces@list.test", client: AuthenticationWorld.stranger)
+        }
+        #expect(try send(trusting, sent).code == 250)
+        let message = try trusting.arrived()
+        #expect(try message.results().methods.suffix(2) == ["arc=pass", "dmarc=fail"])
+        #expect(message.text.contains("dkim=fail"))
+        // What the list itself found wanting it does not vouch for.
+        #expect(try send(trusting, try self.fromList(trusting, results: "dmarc=fail header.from=reject.test")).code == 550)
+        // Changed once more on the way.
+        #expect(try send(trusting, sent + Array("more\r\n".utf8)).code == 550)
+        let distrusting = try self.world("arc: {trusted_sealers: [other.test]}", keys: keys)
+        #expect(try send(distrusting, try self.fromList(distrusting, results: passed)).code == 550)
+    }
+
+    @Test func `while name servers do not answer mail comes in marked, or again later, and is never refused for good`()
+        throws
+    {
+        let marking = try self.world()
+        #expect(try self.send(marking, from: "a@silent.test").code == 250)
+        #expect(try marking.arrived().results().methods.last == "dmarc=temperror")
+        let deferring = try self.world("dmarc: {temperror: defer}")
+        let reply = try self.send(deferring, from: "a@silent.test")
+        #expect(reply.code == 451 && reply.text.hasPrefix("4.7.1 Whether the message is from silent.test"), "\(reply)")
+        #expect(try deferring.postern.queued() == 0)
+        #expect(try self.send(deferring, from: "a@good.test", client: AuthenticationWorld.sender).code == 250)
+        // Without any server, too: neither refused nor believed.
+        try deferring.server.stop()
+        let silent = try self.send(deferring, from: "a@unknown.test")
+        #expect(silent.code == 451, "\(silent)")
+    }
+}
