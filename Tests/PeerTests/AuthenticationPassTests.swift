@@ -13,10 +13,10 @@ import Testing
         "Received",
     ]
 
-    private func world(sink: SMTPSink? = nil, primary: Endpoint? = nil) throws -> AuthenticationWorld {
+    private func world(primary: Endpoint? = nil) throws -> AuthenticationWorld {
         try AuthenticationWorld(
             keys: [Self.seal, Self.rsa, Self.ed25519],
-            authentication: { "arc: {seal: \($0[Self.seal]?.settings ?? "")}" }, sink: sink, primary: primary)
+            authentication: { "arc: {seal: \($0[Self.seal]?.settings ?? "")}" }, primary: primary)
     }
 
     /// That it came with everything that was found, and as it was sent.
@@ -117,6 +117,9 @@ import Testing
         #expect(!message.text.contains("forged"), "\(message.text)")
         #expect(message.text.hasSuffix(foreign.joined() + content), "\(message.text)")
         #expect(message.all("Authentication-Results").count { $0.contains("mx2.example.test;") } == 1)
-        #expect(try PythonAuthentication.ask(.arcVerify(message.bytes, world.peerNames)).result == "pass")
+        // dkimpy reads no blanks in front of a colon. That field is not among those that are signed.
+        let plain = message.text.replacing("authentication-results  :", with: "authentication-results:")
+        let chain = try PythonAuthentication.ask(.arcVerify(Array(plain.utf8), world.peerNames))
+        #expect(chain.result == "pass", "\(chain)")
     }
 }

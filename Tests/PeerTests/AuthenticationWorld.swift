@@ -1,5 +1,7 @@
 import Foundation
 import Harness
+import NIOCore
+import NIOPosix
 
 /// Domains with keys and policies at a real name server, Postern in front of a primary that keeps what it gets, and what
 /// other people's programs say of that.
@@ -29,15 +31,17 @@ final class AuthenticationWorld {
     let sink: SMTPSink
     let postern: PosternProcess
     private let folder: TemporaryFolder
+    private let silence: SilentNames?
 
     /// - Parameters:
     ///   - keys: `selector._domainkey.domain`; the selector `ed` is for Ed25519.
     ///   - records: of the root zone, beside the usual ones.
     ///   - authentication: the lines below `authentication`, beside `enabled`, made with the keys.
-    ///   - startsSink: whether the primary is there.
+    ///   - silent: domains whose name server never answers.
+    ///   - primary: where the mail goes, if not to the sink.
     init(
         keys names: [String] = [], records: String = "", authentication: ([String: Key]) -> String = { _ in "" },
-        sink: SMTPSink? = nil, primary: Endpoint? = nil, transport: ((Endpoint) -> String)? = nil, more: String = ""
+        silent: [String] = [], primary: Endpoint? = nil, transport: ((Endpoint) -> String)? = nil, more: String = ""
     ) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
@@ -46,14 +50,16 @@ final class AuthenticationWorld {
         self.keys = keys
         let lines = keys.values.map(\.line).joined(separator: "\n")
         self.server = try NSD(zones: [".": Self.zone + lines + "\n" + records + "\n"])
-        self.sink = try sink ?? SMTPSink(keepsMessages: true)
+        self.silence = silent.isEmpty ? nil : try SilentNames(silent, others: self.server.address)
+        self.sink = try SMTPSink(keepsMessages: true)
         let target = primary ?? self.sink.address
         let section = (["enabled: true"] + authentication(keys).split(separator: "\n").map(String.init))
             .map { "  \($0)\n" }.joined()
         self.postern = try PosternProcess(
             primary: target, transport: transport.map { $0(target) }, networks: "[\(Self.ours)/32]",
             more: "forwarder: {probe_minimum: 1s, probe_maximum: 1s}\nauthentication:\n\(section)\(more)",
-            resolver: "{forwarders: [\"\(self.server.address)\"], timeout: 5s}")
+            resolver: self.silence.map { "{forwarders: [\"\($0.resolver.address)\"], timeout: 2s}" }
+                ?? "{forwarders: [\"\(self.server.address)\"], timeout: 5s}")
     }
 
     private static let zone = """
@@ -160,6 +166,22 @@ final class AuthenticationWorld {
             message.bytes, keys: Dictionary(uniqueKeysWithValues: self.keys.values.map { ($0.name, $0.record) })
         ).results
     }
+}
+
+/// A resolver for which some domains have a name server that takes questions and never answers.
+private final class SilentNames {
+    let resolver: Unbound
+    private let server: any Channel
+
+    init(_ domains: [String], others: Endpoint) throws {
+        let endpoint = try Endpoint.free()
+        self.server = try DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: endpoint.host, port: endpoint.port).wait()
+        self.resolver = try Unbound(
+            stubs: Dictionary(uniqueKeysWithValues: domains.map { ($0, endpoint) }), forwards: ["test": others])
+    }
+
+    deinit { self.server.close(promise: nil) }
 }
 
 /// A message as the primary has it.
