@@ -139,7 +139,13 @@ let package = Package(
             "PeerTests",
             [
                 "Harness", "postern", "Daemon", "Receiver", "Forwarder", "Queue", "Recipients", "PostgreSQL", "Rules",
-                "Mail", "ZoneFiles", nioCore, nioPosix,
+                "Reports", "Mail", "ZoneFiles", nioCore, nioPosix,
+            ]),
+        tests(
+            "DaemonTests",
+            [
+                "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "ZoneFiles",
+                "Harness", logging, nioCore, nioPosix,
             ]),
         tests("DaemonTests", ["Daemon", "Authentication", "Greylist", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),

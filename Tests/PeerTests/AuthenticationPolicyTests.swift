@@ -108,7 +108,8 @@ import Testing
         #expect(try message.results().methods.suffix(2) == ["arc=pass", "dmarc=fail"])
         #expect(message.text.contains("dkim=fail"))
         // What the list itself found wanting it does not vouch for.
-        #expect(try send(trusting, try self.fromList(trusting, results: "dmarc=fail header.from=reject.test")).code == 550)
+        #expect(
+            try send(trusting, try self.fromList(trusting, results: "dmarc=fail header.from=reject.test")).code == 550)
         // Changed once more on the way.
         #expect(try send(trusting, sent + Array("more\r\n".utf8)).code == 550)
         let distrusting = try self.world("arc: {trusted_sealers: [other.test]}", keys: keys)

@@ -51,7 +51,8 @@ import Testing
         #expect(line.clientAddress == "192.0.2.99" && line["from"] == "s@named.test", "\(line)")
         #expect(try fixture.world.postern.queued() == 0)
 
-        let told = [("192.0.2.1", "s@named.test", "pass"), ("192.0.2.20", "s@named.test", "softfail"),
+        let told = [
+            ("192.0.2.1", "s@named.test", "pass"), ("192.0.2.20", "s@named.test", "softfail"),
             ("192.0.2.1", "s@none.test", "none"), ("192.0.2.1", "s@broken.test", "permerror"),
             ("192.0.2.1", "s@silent.test", "temperror"), ("192.0.2.1", "", "pass"),
         ]
@@ -68,7 +69,8 @@ import Testing
     }
 
     @Test func `each result can be refused or deferred, but for a server's silence`() throws {
-        let fixture = try Fixture("mail_from: {softfail: reject, permerror: defer, temperror: defer, fail: mark}, field: false")
+        let fixture = try Fixture(
+            "mail_from: {softfail: reject, permerror: defer, temperror: defer, fail: mark}, field: false")
         let refused = try fixture.send("192.0.2.20", from: "s@named.test")
         #expect(refused.code == 550 && refused.text.hasPrefix("5.7.23 "), "\(refused)")
         for sender in ["s@broken.test", "s@silent.test"] {

@@ -213,9 +213,13 @@ struct ReceivedMessage {
 
     /// What authres reads in the first Authentication-Results: `spf=pass` and so on.
     func results() throws -> (server: String, methods: [String], properties: [[String: String?]]) {
-        guard let field = self.all("Authentication-Results").first else { throw HarnessError("no results: \(self.text)") }
+        guard let field = self.all("Authentication-Results").first else {
+            throw HarnessError("no results: \(self.text)")
+        }
         let answer = try PythonAuthentication.ask(.authenticationResults(field: field))
-        guard let server = answer.server, let results = answer.results else { throw HarnessError("\(answer): \(field)") }
+        guard let server = answer.server, let results = answer.results else {
+            throw HarnessError("\(answer): \(field)")
+        }
         return (server, results.map { "\($0.method)=\($0.result)" }, results.map(\.properties))
     }
 }
