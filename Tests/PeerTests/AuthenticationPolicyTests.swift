@@ -54,6 +54,9 @@ import Testing
         #expect(held.split(separator: "\n").count == 1, "\(held)")
         let line = try holding.postern.event("noted", "of the hold") { $0["list"] == "dmarc" }
         #expect(line["key"] == "quarantine.test", "\(line)")
+        let id = try #require(held.split(separator: " ").first.map(String.init))
+        try holding.postern.command("queue", "release", id)
+        #expect(try holding.arrived().results().methods.last == "dmarc=fail")
         // Without rejecting, reject is quarantine.
         let mild = try self.world("dmarc: {reject: false, quarantine: hold}")
         #expect(try self.send(mild, from: "a@reject.test").code == 250)

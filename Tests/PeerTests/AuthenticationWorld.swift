@@ -3,8 +3,8 @@ import Harness
 import NIOCore
 import NIOPosix
 
-/// Domains with keys and policies at a real name server, Postern in front of a primary that keeps what it gets, and what
-/// other people's programs say of that.
+/// Domains with keys and policies at a real name server, Postern in front of a primary that keeps what it gets, and
+/// what other people's programs say of that.
 ///
 /// Mail from ``sender`` passes SPF for `good.test`, and other domains here let nobody send.
 final class AuthenticationWorld {
@@ -38,10 +38,12 @@ final class AuthenticationWorld {
     ///   - records: of the root zone, beside the usual ones.
     ///   - authentication: the lines below `authentication`, beside `enabled`, made with the keys.
     ///   - silent: domains whose name server never answers.
+    ///   - rules: files in the folder for rules.
     ///   - primary: where the mail goes, if not to the sink.
     init(
         keys names: [String] = [], records: String = "", authentication: ([String: Key]) -> String = { _ in "" },
-        silent: [String] = [], primary: Endpoint? = nil, transport: ((Endpoint) -> String)? = nil, more: String = ""
+        silent: [String] = [], primary: Endpoint? = nil, transport: ((Endpoint) -> String)? = nil, more: String = "",
+        rules: [String: String] = [:]
     ) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
@@ -59,7 +61,9 @@ final class AuthenticationWorld {
             primary: target, transport: transport.map { $0(target) }, networks: "[\(Self.ours)/32]",
             more: "forwarder: {probe_minimum: 1s, probe_maximum: 1s}\nauthentication:\n\(section)\(more)",
             resolver: self.silence.map { "{forwarders: [\"\($0.resolver.address)\"], timeout: 2s}" }
-                ?? "{forwarders: [\"\(self.server.address)\"], timeout: 5s}")
+                ?? "{forwarders: [\"\(self.server.address)\"], timeout: 5s}", starts: false)
+        for (name, text) in rules { try self.postern.folder.write("rules/\(name)", text) }
+        try self.postern.start()
     }
 
     private static let zone = """
