@@ -21,7 +21,8 @@ import Testing
                 "arc: {seal: \($0[Self.seal]?.settings ?? "")}\ndkim: {sign: [\($0[Self.ours]?.settings ?? "")]}"
             }, more: more,
             rules: [
-                "headers": "/^Subject: (.*)/ REPLACE Subject: [changed] $1\n/^X-Gone:/ IGNORE\n/^To:/ PREPEND X-Put: x\n",
+                "headers":
+                    "/^Subject: (.*)/ REPLACE Subject: [changed] $1\n/^X-Gone:/ IGNORE\n/^To:/ PREPEND X-Put: x\n",
                 "bodies": "/^secret/ REPLACE nothing\n/^gone/ IGNORE\n",
             ])
     }
@@ -88,7 +89,9 @@ import Testing
         let connection = try SMTPClient(world.postern.address, from: AuthenticationWorld.sender)
         _ = try connection.reply()
         try connection.command("EHLO mail.good.test")
-        let mails = [("a@good.test", "pass"), ("a@reject.test", "fail"), ("a@none.test", "none"), ("b@good.test", "pass")]
+        let mails = [
+            ("a@good.test", "pass"), ("a@reject.test", "fail"), ("a@none.test", "none"), ("b@good.test", "pass"),
+        ]
         for (number, (sender, result)) in mails.enumerated() {
             let content = try world.signed(
                 AuthenticationWorld.message(from: "a@good.test", subject: "m\(number)"), by: Self.author)

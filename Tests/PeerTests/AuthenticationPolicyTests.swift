@@ -136,4 +136,56 @@ import Testing
         let silent = try self.send(deferring, from: "a@unknown.test")
         #expect(silent.code == 451, "\(silent)")
     }
+
+    @Test func `a From that names no domain, or several, is marked, held or rejected as is set`() throws {
+        let malformed = [
+            "From: a@good.test\r\nFrom: b@good.test\r\n", "Subject: x\r\n", "From: \r\n", "From: undisclosed:;\r\n",
+            "From: <a@[127.0.0.5]>\r\n",
+        ]
+        for (setting, code) in [("mark", 250), ("hold", 250), ("reject", 550)] {
+            let world = try self.world("dmarc: {malformed_from: \(setting)}")
+            for head in malformed {
+                let reply = try world.send(Array("\(head)\r\nx\r\n".utf8), from: "x@good.test")
+                #expect(reply.code == code && (code == 250 || reply.text.hasPrefix("5.6.0 ")), "\(head): \(reply)")
+            }
+            let held = try world.postern.command("queue", "list", "--state", "held").output.split(separator: "\n")
+            #expect(held.count == (setting == "hold" ? malformed.count : 0))
+            guard setting == "mark" else { continue }
+            try world.sink.wait(for: malformed.count)
+            for message in try world.sink.messages() {
+                #expect(try ReceivedMessage(message).results().methods.last == "dmarc=permerror")
+            }
+        }
+    }
+
+    @Test func `whoever is named in From, however it is written, his domain decides`() throws {
+        let world = try self.world()
+        let writings = [
+            "From: \"a@good.test\" <x@reject.test>", "From: <a@reject.test>, ", "From : a@reject.test",
+            "FROM\t:a@REJECT.Test", "From: (a@good.test) a@reject.test (b@good.test)", "From:\r\n a@reject.test",
+            "From: a@good.test <b@reject.test>", "no field\r\nFrom: a@reject.test",
+            "From: a@good.test, b@reject.test",
+            "Sender: a@good.test\r\nFrom: =?utf-8?q?a=40good.test?= <b@reject.test>",
+        ]
+        for writing in writings {
+            let reply = try world.send(Array("\(writing)\r\n\r\nx\r\n".utf8), from: "x@good.test")
+            #expect(reply.code == 550 && reply.text.contains("reject.test"), "\(writing): \(reply)")
+        }
+        #expect(try world.postern.queued() == 0 && world.sink.count == 0)
+    }
+
+    @Test func `by the tree walk policies of names between are found`() throws {
+        let records = """
+            _dmarc.tree.test. TXT "v=DMARC1; p=none; np=reject"
+            _dmarc.middle.tree.test. TXT "v=DMARC1; p=reject; psd=n"
+            leaf.middle.tree.test. A 192.0.2.1
+            there.tree.test. A 192.0.2.1
+            """
+        for (setting, codes) in [("true", [550, 250, 550]), ("false", [250, 250, 550])] {
+            let world = try AuthenticationWorld(
+                records: records, authentication: { _ in "dmarc: {tree_walk: \(setting)}" })
+            let authors = ["a@leaf.middle.tree.test", "a@there.tree.test", "a@nowhere.tree.test"]
+            #expect(try authors.map { try self.send(world, from: $0).code } == codes, "tree_walk: \(setting)")
+        }
+    }
 }

@@ -8,6 +8,7 @@ import Testing
         named.test. TXT "v=spf1 ip4:192.0.2.0/28 ~ip4:192.0.2.16/28 -all exp=why.named.test"
         why.named.test. TXT "%{i} is none of ours, ask %{d}"
         host.named.test. TXT "v=spf1 ip4:192.0.2.0/24 -all"
+        guessed.test. A 192.0.2.5
         broken.test. TXT "v=spf1 ip4:nonsense -all"
         """
 
@@ -15,11 +16,11 @@ import Testing
         let world: AuthenticationWorld
         let entrance: Endpoint
 
-        init(_ spf: String) throws {
+        init(_ spf: String, more: String = "") throws {
             let entrance = try Endpoint.free()
             self.entrance = entrance
             self.world = try AuthenticationWorld(
-                records: AuthenticationSPFTests.records, authentication: { _ in "spf: {\(spf)}" },
+                records: AuthenticationSPFTests.records, authentication: { _ in "spf: {\(spf)}\n\(more)" },
                 silent: ["silent.test"],
                 more: """
                     restrictions: {recipient: [check_spf]}
@@ -84,5 +85,22 @@ import Testing
         // A name in HELO that may not be used there is enough.
         let helo = try fixture.send("198.51.100.1", from: "s@none.test")
         #expect(helo.code == 550 && helo.text.contains("host.named.test"), "\(helo)")
+    }
+
+    @Test func `exempt clients are let in, and what was found is told`() throws {
+        let fixture = try Fixture("engine: postern", more: "exempt: [\"inline:{192.0.2.99=OK}\"]")
+        #expect(try fixture.send("192.0.2.98", from: "s@named.test").code == 550)
+        #expect(try fixture.send("192.0.2.99", from: "s@named.test").code == 250)
+        #expect(try fixture.world.arrived().results().methods.first == "spf=fail")
+    }
+
+    @Test func `a guess for who has no record is told as such`() throws {
+        let fixture = try Fixture("best_guess: true, mail_from: {none: reject}")
+        let guessed = try fixture.send("192.0.2.77", from: "s@guessed.test")
+        #expect(guessed.code == 250, "\(guessed)")
+        let field = try #require(try fixture.world.arrived().all("Authentication-Results").first)
+        #expect(field.contains("spf=pass (best guess, no record)"), "\(field)")
+        let refused = try fixture.send("198.51.100.77", from: "s@guessed.test")
+        #expect(refused.code == 550 && refused.text.hasPrefix("5.7.23 "), "\(refused)")
     }
 }

@@ -60,7 +60,7 @@ final class AuthenticationWorld {
         self.postern = try PosternProcess(
             primary: target, transport: transport.map { $0(target) }, networks: "[\(Self.ours)/32]",
             more: "forwarder: {probe_minimum: 1s, probe_maximum: 1s}\nauthentication:\n\(section)\(more)",
-            resolver: self.silence.map { "{forwarders: [\"\($0.resolver.address)\"], timeout: 2s}" }
+            resolver: self.silence.map { "{forwarders: [\"\($0.resolver.address)\"], timeout: 4s}" }
                 ?? "{forwarders: [\"\(self.server.address)\"], timeout: 5s}", starts: false)
         for (name, text) in rules { try self.postern.folder.write("rules/\(name)", text) }
         try self.postern.start()
