@@ -6,19 +6,22 @@ package import Mail
 package struct AuthenticationLookup: Sendable {
     private let policy: AuthenticationPolicy
 
-    /// - Parameter configuration: nil where Postern is not set up, for the defaults.
-    /// - Throws: what is wrong with the public suffix list.
-    package init(_ configuration: Configuration?) throws(FileErrors) {
-        var options = configuration?.authentication ?? AuthenticationOptions()
-        options.enabled = true
-        let discovery: DMARCEvaluation.Discovery =
-            options.dmarc.treeWalk
-            ? .treeWalk : .publicSuffixes(try PublicSuffixFile.load(options.dmarc.publicSuffixes))
-        let name = options.authservID ?? configuration?.hostname ?? DomainName(ProcessInfo.processInfo.hostName)
-        let authservID = name?.ascii ?? "localhost"
-        self.policy = AuthenticationPolicy(
-            options: options, authservID: authservID, spf: SPFPolicy(options.spf, receiver: authservID),
-            discovery: discovery)
+    /// The policy is the daemon's, but for the keys, which not everybody may read: nothing is signed or sealed here.
+    ///
+    /// - Parameters:
+    ///   - configuration: nil where Postern is not set up, for the defaults.
+    ///   - file: where it was read, for errors.
+    /// - Throws: what is wrong with the public suffix list and tables.
+    package init(_ configuration: Configuration?, file: String) throws(FileErrors) {
+        var configuration = configuration ?? Configuration()
+        configuration.authentication.enabled = true
+        configuration.authentication.dkim.sign = []
+        configuration.authentication.arc.seal = nil
+        let name = configuration.hostname ?? DomainName(ProcessInfo.processInfo.hostName) ?? DomainName("localhost")
+        guard let hostname = name else { throw FileErrors([FileError(file: file, message: "hostname is missing")]) }
+        self.policy = try AuthenticationLoader(
+            configuration, file: file, hostname: hostname, tables: TableLoader(folder: configuration.rules)
+        ).policy()
     }
 
     package func report(

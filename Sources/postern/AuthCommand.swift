@@ -25,7 +25,7 @@ struct AuthCommand: AsyncParsableCommand {
         }
         let client = AuthenticatedClient(
             address: address, helo: self.helo, reversePath: path.map { .mailbox($0) } ?? .null)
-        let lookup = try AuthenticationLookup(self.names.configuration())
+        let lookup = try AuthenticationLookup(self.names.configuration(), file: self.names.source.file)
         let message = lookup.message(from: client)
         try MessageSource(self.file).read { _ = message.receive($0) }
         let now = self.names.now

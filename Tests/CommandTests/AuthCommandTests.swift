@@ -121,6 +121,25 @@ struct AuthCommandTests {
         #expect((results[2]["reason"] as? String)?.contains("expired") == true, "\(results[2])")
     }
 
+    @Test func `the configuration's engine, exemptions, and name hold, and its keys are not needed`() throws {
+        let keys = "sign: [{domain: example.test, selector: s, key: /nonexistent}]"
+        let run = { (authentication: String) in
+            let file = try self.folder.write(
+                "postern.yaml", "hostname: mx.example.test\nauthentication: {dkim: {\(keys)}, \(authentication)}\n")
+            return try jsonObject(try self.auth(ip: "127.0.0.1", "--config", file, "--json").output)
+        }
+        let plain = try run("spf: {engine: postern}")
+        #expect(plain["spf"] as? String == "fail")
+        #expect((plain["dmarc"] as? [String: Any])?["disposition"] as? String == "reject")
+        #expect((plain["header"] as? String)?.hasPrefix("Authentication-Results: mx.example.test;") == true)
+        // For libspf2 the machine itself may send for everybody.
+        #expect(try run("spf: {engine: libspf2}")["spf"] as? String == "pass")
+        let exempt = try run("authserv_id: other.test, exempt: [\"inline:{127.0.0.1=OK}\"]")
+        #expect(exempt["spf"] as? String == "fail")
+        #expect((exempt["dmarc"] as? [String: Any])?["disposition"] as? String == "none")
+        #expect((exempt["header"] as? String)?.hasPrefix("Authentication-Results: other.test;") == true)
+    }
+
     @Test func `what cannot be asked is 2`() throws {
         let wrong = [
             ["auth", "--ip", "192.0.2", "--helo", "x", "--from", "", "-"],
