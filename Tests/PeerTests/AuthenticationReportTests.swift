@@ -13,7 +13,7 @@ import Testing
         """
 
     @Test func `sessions are counted, and a day later the domain can be told`() async throws {
-        let (folder, sent) = try await onOwnThread { try Self.collect() }
+        let (folder, codes) = try await onOwnThread { try Self.collect() }
         let submitted = Mutex<[[UInt8]]>([])
         var options = DMARCReportOptions()
         options.enabled = true
@@ -26,18 +26,23 @@ import Testing
         defer { reporting.close() }
         let check = DestinationCheck(organizationalDomain: { $0 }, texts: { _ in [] })
         await reporting.report(check: check) { _, content in submitted.withLock { $0.append(content) } }
-        let message = try #require(submitted.withLock { $0.first })
-        #expect(submitted.withLock { $0.count } == 1)
-        let read = try ReadReport(message: message)
-        #expect(read.problems == [] && read.defects == [])
-        #expect(read.feedback.policy_published["domain"] == "told.test")
-        #expect(read.feedback.policy_published["sp"] == "none" && read.feedback.policy_published["adkim"] == "s")
-        let rows = read.feedback.record.map { record in
-            let found = record.row.policy_evaluated
-            return "\(record.row.source_ip) \(record.row.count) \(found.disposition) \(found.dkim) \(found.spf)"
+        // Two, if it was midnight meanwhile.
+        let reads = try submitted.withLock { $0 }.map { try ReadReport(message: $0) }
+        #expect((1...2).contains(reads.count), "\(codes)")
+        var counts: [String: Int] = [:]
+        for read in reads {
+            #expect(read.problems == [] && read.defects == [])
+            let policy = read.feedback.policy_published
+            #expect(policy["domain"] == "told.test" && policy["sp"] == "none" && policy["adkim"] == "s")
+            for record in read.feedback.record {
+                let found = record.row.policy_evaluated
+                counts["\(record.row.source_ip) \(found.disposition) \(found.dkim) \(found.spf)", default: 0] +=
+                    Int(record.row.count) ?? 0
+            }
         }
-        #expect(rows.sorted() == ["127.0.0.5 3 none fail pass", "127.0.0.9 2 reject fail fail"], "\(sent)")
-        let failed = try #require(read.feedback.record.first { $0.row.source_ip == "127.0.0.9" })
+        #expect(counts == ["127.0.0.5 none fail pass": 3, "127.0.0.9 reject fail fail": 2], "\(codes)")
+        let records = reads.flatMap(\.feedback.record)
+        let failed = try #require(records.first { $0.row.source_ip == "127.0.0.9" })
         #expect(failed.identifiers["header_from"] == "told.test")
         #expect(failed.identifiers["envelope_from"] == "told.test")
         #expect(failed.identifiers["envelope_to"] == "example.test")
