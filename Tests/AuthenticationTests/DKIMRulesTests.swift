@@ -108,6 +108,54 @@ import Testing
         #expect(result.keyBits == (bits == 1024 ? 1024 : nil))
     }
 
+    /// An RSAPublicKey (RFC 8017 §A.1.1) of 1,024 bits that nobody has a private half of.
+    private static func record(exponent: [UInt8]) -> String {
+        let modulus = [UInt8](repeating: 0xDB, count: 128)
+        let integers = [0x02, 0x81, 0x81, 0x00] + modulus + [0x02, UInt8(exponent.count)] + exponent
+        return "v=DKIM1; p=\(Base64.encode([0x30, 0x81, UInt8(integers.count)] + integers))"
+    }
+
+    @Test(
+        arguments: [
+            ([1, 0, 1], "the signature does not match"), ([0, 0xFF, 0xFF, 0xFF, 0xFF], "the signature does not match"),
+            ([1, 0, 0, 0, 1], "the key's exponent is too large"),
+            ([1] + [UInt8](repeating: 0, count: 98) + [1], "the key's exponent is too large"),
+        ] as [([UInt8], String)])
+    func `RSA keys that take long to verify with are refused`(exponent: [UInt8], reason: String) async throws {
+        let tags = DKIMFixture.tags.replacing("ed25519", with: "rsa")
+        let result = try await self.fixture.result(
+            try self.fixture.signed(tags, key: self.fixture.rsa), Self.record(exponent: exponent))
+        #expect(result.reason == reason)
+        #expect(result.outcome == (exponent[0] == 1 && exponent.count > 3 ? .permerror : .fail))
+    }
+
+    private func results(
+        _ count: Int, _ records: [String], _ configure: (inout MessageLimits) -> Void = { _ in }
+    ) async throws -> [DKIMResult] {
+        let one = try self.fixture.signed(DKIMFixture.tags)
+        let field = one.prefix(one.count - DKIMFixture.content.count)
+        var limits = MessageLimits()
+        configure(&limits)
+        let message = MessageDigester.digest((0..<count).flatMap { _ in field } + DKIMFixture.content, limits: limits)
+        let names = TestNames([
+            NameQuery("sel._domainkey.example.test", .txt): .texts(records.map { Array($0.utf8) })
+        ])
+        return await DKIMVerifier(names: names.source, now: Timestamp(seconds: DKIMFixture.now)).results(for: message)
+    }
+
+    @Test func `Of a name three records are tried, and of a message 64 keys`() async throws {
+        let right = try self.fixture.record(self.fixture.ed25519)
+        let wrong = try self.fixture.record(try PrivateKey(ed25519: [UInt8](2...33)))
+        #expect(try await self.results(1, [wrong, wrong, right]).map(\.outcome) == [.pass])
+        #expect(try await self.results(1, [wrong, wrong, wrong, right]).map(\.outcome) == [.fail])
+        let many = try await self.results(24, [wrong, wrong, right]) { $0.signatures = 24 }
+        #expect(many.prefix(21).allSatisfy { $0.outcome == .pass })
+        #expect(many.dropFirst(21).map(\.outcome) == [.neutral, .neutral, .neutral])
+        #expect(many.last?.reason == "too many keys were tried")
+        let single = try await self.results(100, [right]) { $0.signatures = 100 }
+        #expect(single.allSatisfy { $0.outcome == .pass })
+    }
+
     @Test func `What nobody signed at the end of a body makes a pass that is not to be trusted`() async throws {
         let whole = try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags + "; l=22"))
         #expect(whole.outcome == .pass)

@@ -31,17 +31,17 @@ package struct ARCVerifier: Sendable {
             try chain.checkValidations()
             guard let last = chain.sets.last else { return }
             try self.checkContent(last, message)
-            var keys = KeyAnswers()
+            var keys = KeyAnswers(message.limits)
             await keys.add(last.keyNames, from: self.names)
-            try self.checkMessageSignature(last, message, keys)
-            try Self.checkSeal(chain.sets[...], message.header, keys)
+            try self.checkMessageSignature(last, message, &keys)
+            try Self.checkSeal(chain.sets[...], message.header, &keys)
             await keys.add(chain.sets.dropLast().flatMap(\.keyNames), from: self.names)
             for end in chain.sets.indices.dropLast().reversed() {
-                try Self.checkSeal(chain.sets[...end], message.header, keys)
+                try Self.checkSeal(chain.sets[...end], message.header, &keys)
             }
             result.outcome = .pass
             result.unsignedBodyBytes = last.messageSignature.unsignedBodyBytes(of: message)
-            result.oldestPass = self.oldestPass(chain, message, keys)
+            result.oldestPass = self.oldestPass(chain, message, &keys)
         } catch {
             result.reason = error.reason
             result.isTemporary = error.outcome == .temperror
@@ -57,24 +57,24 @@ package struct ARCVerifier: Sendable {
     }
 
     private func checkMessageSignature(
-        _ set: ARCChain.Set, _ message: DigestedMessage, _ keys: KeyAnswers
+        _ set: ARCChain.Set, _ message: DigestedMessage, _ keys: inout KeyAnswers
     ) throws(SignatureProblem) {
         let signature = set.messageSignature
         let last = message.header.fields[set.message].removing(signature.common.signatureRange)
         let fields = message.header.selected(by: signature.names, except: set.message)
-        try Self.check(signature.common, fields, last, signature.headerForm, keys, "message signature")
+        try Self.check(signature.common, fields, last, signature.headerForm, &keys, "message signature")
     }
 
     private static func checkSeal(
-        _ sets: ArraySlice<ARCChain.Set>, _ header: MessageHeader, _ keys: KeyAnswers
+        _ sets: ArraySlice<ARCChain.Set>, _ header: MessageHeader, _ keys: inout KeyAnswers
     ) throws(SignatureProblem) {
         guard let set = sets.last, let (fields, last) = header.sealedFields(sets) else { return }
-        try Self.check(set.sealSignature.common, fields, last, .relaxed, keys, "seal \(sets.count)")
+        try Self.check(set.sealSignature.common, fields, last, .relaxed, &keys, "seal \(sets.count)")
     }
 
     private static func check(
         _ signature: SignatureParameters, _ fields: [HeaderField], _ last: HeaderField, _ form: Canonicalization,
-        _ keys: KeyAnswers, _ what: String
+        _ keys: inout KeyAnswers, _ what: String
     ) throws(SignatureProblem) {
         let digest: [UInt8]
         do throws(CryptoError) {
@@ -82,16 +82,16 @@ package struct ARCVerifier: Sendable {
         } catch {
             throw SignatureProblem("the header could not be hashed", .temperror)
         }
-        let check = keys[signature.keyName].check(signature, digest: digest) { _ in nil }
+        let check = keys.check(signature, digest: digest)
         if let problem = check.problem { throw SignatureProblem("\(what): \(problem.reason)", problem.outcome) }
     }
 
     /// Step 4: older message signatures that hold tell who did not change the message. One that does not is no fault.
-    private func oldestPass(_ chain: ARCChain, _ message: DigestedMessage, _ keys: KeyAnswers) -> Int {
+    private func oldestPass(_ chain: ARCChain, _ message: DigestedMessage, _ keys: inout KeyAnswers) -> Int {
         for (index, set) in chain.sets.enumerated().dropLast().reversed() {
             do throws(SignatureProblem) {
                 try self.checkContent(set, message)
-                try self.checkMessageSignature(set, message, keys)
+                try self.checkMessageSignature(set, message, &keys)
             } catch {
                 return index + 2
             }

@@ -23,9 +23,9 @@ package struct DKIMVerifier: Sendable {
         let signatures = places.enumerated().map { number, place in
             Signature(message, place: place, isTooMany: number >= message.limits.signatures, now: self.now)
         }
-        var keys = KeyAnswers()
+        var keys = KeyAnswers(message.limits)
         await keys.add(signatures.compactMap(\.keyName), from: self.names)
-        return signatures.map { $0.result(message, keys) }
+        return signatures.map { $0.result(message, &keys) }
     }
 
     /// A signature on its way to its result.
@@ -53,14 +53,14 @@ package struct DKIMVerifier: Sendable {
 
         var keyName: String? { (try? self.parsed.get())?.message.common.keyName }
 
-        func result(_ message: DigestedMessage, _ keys: KeyAnswers) -> DKIMResult {
+        func result(_ message: DigestedMessage, _ keys: inout KeyAnswers) -> DKIMResult {
             var result = DKIMResult(outcome: .permerror)
             if let tags { result.describe(tags) }
             do throws(SignatureProblem) {
                 let signature = try self.parsed.get()
                 let digest = try signature.digest(message.header, place: self.place)
                 let common = signature.message.common
-                let check = keys[common.keyName].check(common, digest: digest) { signature.problem(with: $0) }
+                let check = keys.check(common, digest: digest) { signature.problem(with: $0) }
                 result.keyBits = check.record?.key.bits
                 result.isTesting = check.record?.isTesting ?? false
                 if let problem = check.problem { throw problem }

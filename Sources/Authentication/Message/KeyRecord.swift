@@ -11,6 +11,9 @@ package struct KeyRecord: Sendable {
 
     /// RFC 8301 §3.2 wants shorter RSA keys refused. Longer ones than the maximum take the time of many.
     package static let rsaBits = 1024...8192
+    /// Everybody's exponent has 17 bits. A verification takes time in proportion to them, and OpenSSL takes as many as
+    /// the modulus has, which would be hundreds of times as long.
+    package static let maximumExponentBits = 32
 
     /// - Throws: why the record holds no key for this algorithm.
     package init(_ bytes: [UInt8], for algorithm: SignatureAlgorithm) throws(SignatureProblem) {
@@ -54,6 +57,9 @@ package struct KeyRecord: Sendable {
             let key = (try? PublicKey(subjectPublicKeyInfo: octets)) ?? (try? PublicKey(rsaPublicKey: octets))
             guard let key, key.kind == .rsa else { throw SignatureProblem("p= is no key") }
             guard Self.rsaBits.contains(key.bits) else { throw SignatureProblem("the key has \(key.bits) bits") }
+            guard key.exponentBits <= Self.maximumExponentBits else {
+                throw SignatureProblem("the key's exponent is too large")
+            }
             return key
         }
     }
@@ -63,8 +69,9 @@ package struct KeyRecord: Sendable {
 struct KeyAnswer: Sendable {
     let reply: NameReply
 
-    /// A domain may have several records of a name, and only one record of them may be the right one.
-    static let maximumRecords = 8
+    /// A name should have one record (RFC 6376 §3.6.2.2). Domains that have several, such as an old and a new key, should
+    /// not be worse off for it, but each costs a verification.
+    static let maximumRecords = 3
 
     /// What checking a signature led to, and the record that it was checked with last.
     struct Check {
@@ -74,15 +81,17 @@ struct KeyAnswer: Sendable {
 
     /// Looks for a record whose key made the signature.
     ///
-    /// - Parameter allows: what else is asked of a record.
-    func check(
-        _ signature: SignatureParameters, digest: [UInt8], allows: (KeyRecord) -> SignatureProblem?
+    /// - Parameters:
+    ///   - left: how many verifications the message may still cost.
+    ///   - allows: what else is asked of a record.
+    fileprivate func check(
+        _ signature: SignatureParameters, digest: [UInt8], left: inout Int, allows: (KeyRecord) -> SignatureProblem?
     ) -> Check {
         switch self.reply {
         case .texts(let texts):
             var last = Check(problem: SignatureProblem("no key"), record: nil)
             for text in texts.prefix(Self.maximumRecords) {
-                let check = Self.check(signature, digest, text, allows)
+                let check = Self.check(signature, digest, text, &left, allows)
                 if check.problem == nil { return check }
                 // A key that did not fit says more than a record that has none.
                 if check.record != nil || last.record == nil { last = check }
@@ -95,11 +104,16 @@ struct KeyAnswer: Sendable {
     }
 
     private static func check(
-        _ signature: SignatureParameters, _ digest: [UInt8], _ text: [UInt8], _ allows: (KeyRecord) -> SignatureProblem?
+        _ signature: SignatureParameters, _ digest: [UInt8], _ text: [UInt8], _ left: inout Int,
+        _ allows: (KeyRecord) -> SignatureProblem?
     ) -> Check {
         do throws(SignatureProblem) {
             let record = try KeyRecord(text, for: signature.algorithm)
             if let problem = allows(record) { return Check(problem: problem, record: record) }
+            guard left > 0 else {
+                return Check(problem: SignatureProblem("too many keys were tried", .neutral), record: record)
+            }
+            left -= 1
             let isValid = record.key.verifies(signature.signature, digest: digest)
             return Check(
                 problem: isValid ? nil : SignatureProblem("the signature does not match", .fail), record: record)
@@ -109,9 +123,14 @@ struct KeyAnswer: Sendable {
     }
 }
 
-/// Keys that were asked for, each once a message.
+/// Keys that were asked for, each once a message, and what they may still cost.
 struct KeyAnswers: Sendable {
-    private(set) var answers: [String: KeyAnswer] = [:]
+    private var answers: [String: KeyAnswer] = [:]
+    private var verificationsLeft: Int
+
+    init(_ limits: MessageLimits) {
+        self.verificationsLeft = limits.verifications
+    }
 
     /// Asks for all of them at once.
     mutating func add(_ names: some Sequence<String>, from source: NameSource) async {
@@ -125,5 +144,14 @@ struct KeyAnswers: Sendable {
         for (name, reply) in replies { self.answers[name] = KeyAnswer(reply: reply) }
     }
 
-    subscript(name: String) -> KeyAnswer { self.answers[name] ?? KeyAnswer(reply: .failed("not asked")) }
+    /// Looks for a record whose key made the signature.
+    ///
+    /// - Parameter allows: what else is asked of a record.
+    mutating func check(
+        _ signature: SignatureParameters, digest: [UInt8],
+        allows: (KeyRecord) -> SignatureProblem? = { _ in nil }
+    ) -> KeyAnswer.Check {
+        let answer = self.answers[signature.keyName] ?? KeyAnswer(reply: .failed("not asked"))
+        return answer.check(signature, digest: digest, left: &self.verificationsLeft, allows: allows)
+    }
 }

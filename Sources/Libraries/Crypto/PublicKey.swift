@@ -10,6 +10,8 @@ package final class PublicKey: @unchecked Sendable {
     package let kind: Kind
     /// Of the modulus; 256 for Ed25519.
     package let bits: Int
+    /// Of RSA's public exponent; 0 for Ed25519.
+    package let exponentBits: Int
     private let key: OpaquePointer
 
     /// Takes the key over.
@@ -18,12 +20,29 @@ package final class PublicKey: @unchecked Sendable {
             EVP_PKEY_free(key)
             throw CryptoError("neither an RSA nor an Ed25519 key")
         }
+        guard let exponentBits = Self.exponentBits(key, kind) else {
+            EVP_PKEY_free(key)
+            throw CryptoError.last("public exponent")
+        }
+        self.exponentBits = exponentBits
         self.kind = kind
         self.bits = kind == .rsa ? Int(EVP_PKEY_get_bits(key)) : 256
         self.key = key
     }
 
     deinit { EVP_PKEY_free(self.key) }
+
+    private static func exponentBits(_ key: OpaquePointer, _ kind: Kind) -> Int? {
+        switch kind {
+        case .ed25519: return 0
+        case .rsa:
+            var exponent: OpaquePointer?
+            // The name is what the macro OSSL_PKEY_PARAM_RSA_E stands for.
+            guard EVP_PKEY_get_bn_param(key, "e", &exponent) == 1, let exponent else { return nil }
+            defer { BN_free(exponent) }
+            return Int(BN_num_bits(exponent))
+        }
+    }
 
     /// A key in a SubjectPublicKeyInfo (RFC 5280 §4.1), DER.
     package convenience init(subjectPublicKeyInfo bytes: [UInt8]) throws(CryptoError) {
