@@ -65,6 +65,51 @@ import Testing
         #expect(more == full)
     }
 
+    /// Fifty sets, each with a key of its own, and one answer to the questions for that of set `failing`.
+    private func questions(_ failing: Int?, _ reply: NameReply) async throws -> (ARCResult, Int) {
+        let record = try self.fixture.record(self.fixture.ed25519)
+        var replies: [NameQuery: NameReply] = [:]
+        var content = DKIMFixture.content
+        for number in 1...50 {
+            let key = SigningKey(
+                domain: try #require(DomainName("example.test")), selector: try #require(DomainName("s\(number)")),
+                key: self.fixture.ed25519)
+            let sealer = ARCSealer(key: key, authservID: try #require(DomainName("mx.example.test")))
+            content =
+                Array(
+                    try sealer.fields(
+                        for: MessageDigester.digest(content, needing: [sealer.hashing]),
+                        chain: ARCResult(number == 1 ? .none : .pass), results: [], at: self.time
+                    ).utf8) + content
+            replies[NameQuery("s\(number)._domainkey.example.test", .txt)] =
+                number == failing ? reply : .texts([Array(record.utf8)])
+        }
+        let names = TestNames(replies)
+        return (await self.result(content, names), names.questions.count)
+    }
+
+    @Test func `Keys of a long chain are asked for from the newest, a few at a time, while seals hold`() async throws {
+        let (whole, all) = try await self.questions(nil, .noSuchName)
+        #expect(whole.outcome == .pass, "\(whole)")
+        #expect(all == 50)
+        let (last, one) = try await self.questions(50, .noSuchName)
+        #expect(last.outcome == .fail)
+        #expect(one == 1)
+        let (older, some) = try await self.questions(40, .noSuchName)
+        #expect(older == self.failed(older, "seal 40: no key", isTemporary: false))
+        #expect(some == 17)
+        let (unknown, few) = try await self.questions(45, .failed("SERVFAIL"))
+        #expect(unknown == self.failed(unknown, "seal 45: the key could not be looked up", isTemporary: true))
+        #expect(few == 9)
+    }
+
+    private func failed(_ result: ARCResult, _ reason: String, isTemporary: Bool) -> ARCResult {
+        var failed = ARCResult(.fail, reason: reason)
+        failed.isTemporary = isTemporary
+        failed.sets = result.sets
+        return failed
+    }
+
     @Test func `Whoever changes a message must have sealed it, and is found`() async throws {
         var content = try await self.sealed(DKIMFixture.content, times: 2)
         content += "-- \r\nThe list\r\n".utf8

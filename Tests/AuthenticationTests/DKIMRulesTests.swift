@@ -178,6 +178,22 @@ import Testing
         #expect(names.questions.count == 1)
     }
 
+    @Test func `Of many names eight are asked for at a time`() async throws {
+        var content = DKIMFixture.content
+        for number in 0..<40 {
+            let tags = DKIMFixture.tags.replacing("s=sel", with: "s=s\(number)")
+            content = try self.fixture.signed(tags, DKIMFixture.content).dropLast(DKIMFixture.content.count) + content
+        }
+        var limits = MessageLimits()
+        limits.signatures = 40
+        let names = TestNames([:])
+        let results = await DKIMVerifier(names: names.slowSource, now: Timestamp(seconds: DKIMFixture.now))
+            .results(for: MessageDigester.digest(content, limits: limits))
+        #expect(results.map(\.reason) == [String](repeating: "no key", count: 40))
+        #expect(names.questions.count == 40)
+        #expect((1...8).contains(names.mostAtOnce))
+    }
+
     @Test func `Nobody is asked about a signature that cannot pass`() async throws {
         let names = TestNames([:])
         var content = try self.fixture.signed(DKIMFixture.tags)

@@ -6,6 +6,7 @@ import Synchronization
 final class TestNames: Sendable {
     private let replies: [NameQuery: NameReply]
     private let asked = Mutex<[NameQuery]>([])
+    private let underWay = Mutex((now: 0, most: 0))
 
     init(_ replies: [NameQuery: NameReply]) {
         self.replies = replies
@@ -18,6 +19,20 @@ final class TestNames: Sendable {
     }
 
     var questions: [NameQuery] { self.asked.withLock { $0 } }
+
+    /// How many questions waited for their answers at the same time.
+    var mostAtOnce: Int { self.underWay.withLock { $0.most } }
+
+    /// The same names, which let others ask before they answer.
+    var slowSource: NameSource {
+        let source = self.source
+        return NameSource { query in
+            self.underWay.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+            defer { self.underWay.withLock { $0.now -= 1 } }
+            for _ in 0..<100 { await Task.yield() }
+            return await source.ask(query)
+        }
+    }
 
     var source: NameSource {
         NameSource { query in

@@ -24,27 +24,40 @@ package struct ARCVerifier: Sendable {
         }
     }
 
-    /// Steps 2 to 6. What needs no key comes first, and the keys of old sets last: whoever makes fifty of them up
-    /// should not get fifty questions asked for it.
+    /// Steps 2 to 6. What needs no key comes first, and the keys of old sets last, a few at a time: whoever makes fifty
+    /// sets up should not get fifty questions asked for it.
     private func verify(_ chain: ARCChain, _ message: DigestedMessage, _ result: inout ARCResult) async {
         do throws(SignatureProblem) {
             try chain.checkValidations()
             guard let last = chain.sets.last else { return }
             try self.checkContent(last, message)
             var keys = KeyAnswers(message.limits)
-            await keys.add(last.keyNames, from: self.names)
+            let names = [last.messageSignature.common.keyName, last.sealSignature.common.keyName]
+            await keys.add(names, from: self.names)
             try self.checkMessageSignature(last, message, &keys)
             try Self.checkSeal(chain.sets[...], message.header, &keys)
-            await keys.add(chain.sets.dropLast().flatMap(\.keyNames), from: self.names)
-            for end in chain.sets.indices.dropLast().reversed() {
-                try Self.checkSeal(chain.sets[...end], message.header, &keys)
-            }
+            try await self.checkOlderSeals(chain, message, &keys)
             result.outcome = .pass
             result.unsignedBodyBytes = last.messageSignature.unsignedBodyBytes(of: message)
-            result.oldestPass = self.oldestPass(chain, message, &keys)
+            result.oldestPass = await self.oldestPass(chain, message, &keys)
         } catch {
             result.reason = error.reason
             result.isTemporary = error.outcome == .temperror
+        }
+    }
+
+    /// From the newest to the oldest. The first that does not hold ends it, and the questions.
+    private func checkOlderSeals(
+        _ chain: ARCChain, _ message: DigestedMessage, _ keys: inout KeyAnswers
+    ) async throws(SignatureProblem) {
+        var rest = chain.sets.dropLast()
+        while !rest.isEmpty {
+            let window = rest.suffix(KeyAnswers.window)
+            await keys.add(window.map(\.sealSignature.common.keyName), from: self.names)
+            for end in window.indices.reversed() {
+                try Self.checkSeal(chain.sets[...end], message.header, &keys)
+            }
+            rest = rest.dropLast(KeyAnswers.window)
         }
     }
 
@@ -87,22 +100,18 @@ package struct ARCVerifier: Sendable {
     }
 
     /// Step 4: older message signatures that hold tell who did not change the message. One that does not is no fault.
-    private func oldestPass(_ chain: ARCChain, _ message: DigestedMessage, _ keys: inout KeyAnswers) -> Int {
+    /// Keys are asked for one by one: mostly they are there already, for they made a seal too.
+    private func oldestPass(_ chain: ARCChain, _ message: DigestedMessage, _ keys: inout KeyAnswers) async -> Int {
         for (index, set) in chain.sets.enumerated().dropLast().reversed() {
             do throws(SignatureProblem) {
                 try self.checkContent(set, message)
+                await keys.add([set.messageSignature.common.keyName], from: self.names)
                 try self.checkMessageSignature(set, message, &keys)
             } catch {
                 return index + 2
             }
         }
         return 0
-    }
-}
-
-extension ARCChain.Set {
-    fileprivate var keyNames: [String] {
-        [self.messageSignature.common.keyName, self.sealSignature.common.keyName]
     }
 }
 

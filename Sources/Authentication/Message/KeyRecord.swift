@@ -132,16 +132,23 @@ struct KeyAnswers: Sendable {
         self.verificationsLeft = limits.verifications
     }
 
-    /// Asks for all of them at once.
+    /// How many questions a message may have before the resolver at the same time.
+    static let window = 8
+
+    /// Asks for all of them, ``window`` at a time.
     mutating func add(_ names: some Sequence<String>, from source: NameSource) async {
-        let missing = Set(names).subtracting(self.answers.keys)
-        let replies = await withTaskGroup(of: (String, NameReply).self) { group in
-            for name in missing { group.addTask { (name, await source.ask(NameQuery(name, .txt))) } }
-            var replies: [(String, NameReply)] = []
-            for await reply in group { replies.append(reply) }
-            return replies
+        var missing = Set(names).subtracting(self.answers.keys)
+        await withTaskGroup(of: (String, NameReply).self) { group in
+            func ask() {
+                guard let name = missing.popFirst() else { return }
+                group.addTask { (name, await source.ask(NameQuery(name, .txt))) }
+            }
+            for _ in 0..<Self.window { ask() }
+            for await (name, reply) in group {
+                self.answers[name] = KeyAnswer(reply: reply)
+                ask()
+            }
         }
-        for (name, reply) in replies { self.answers[name] = KeyAnswer(reply: reply) }
     }
 
     /// Looks for a record whose key made the signature.
