@@ -110,6 +110,20 @@ import Testing
         return failed
     }
 
+    @Test func `Body hashes for the chain are made besides those for DKIM, and want of one is not temporary`()
+        async throws
+    {
+        let sealed = try await self.sealed(DKIMFixture.content)
+        var fields = ""
+        for length in 0..<20 { fields += "DKIM-Signature: v=1; l=\(length)\r\n" }
+        #expect(await self.result(Array(fields.utf8) + sealed).outcome == .pass)
+        let digester = MessageDigester(isVerifying: false)
+        sealed.withUnsafeBytes { digester.feed($0) }
+        let result = await ARCVerifier(names: self.names.source, now: self.time).result(for: digester.finish())
+        #expect(result.outcome == .fail)
+        #expect(!result.isTemporary)
+    }
+
     @Test func `Whoever changes a message must have sealed it, and is found`() async throws {
         var content = try await self.sealed(DKIMFixture.content, times: 2)
         content += "-- \r\nThe list\r\n".utf8

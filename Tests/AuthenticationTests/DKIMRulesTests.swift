@@ -178,6 +178,31 @@ import Testing
         #expect(names.questions.count == 1)
     }
 
+    @Test func `Each signature that is looked at may have a body hash of its own`() async throws {
+        var content = DKIMFixture.content
+        for length in 1...20 {
+            content =
+                try self.fixture.signed(DKIMFixture.tags + "; l=\(length)").dropLast(DKIMFixture.content.count)
+                + content
+        }
+        var limits = MessageLimits()
+        limits.signatures = 20
+        let names = TestNames(texts: ["sel._domainkey.example.test": try self.fixture.record(self.fixture.ed25519)])
+        let verifier = DKIMVerifier(names: names.source, now: Timestamp(seconds: DKIMFixture.now))
+        let results = await verifier.results(for: MessageDigester.digest(content, limits: limits))
+        #expect(results.map(\.unsignedBodyBytes) == (1...20).reversed().map { 22 - $0 })
+        #expect(results.allSatisfy { $0.outcome == .pass }, "\(results)")
+    }
+
+    @Test func `A body that we did not hash makes no temporary error`() async throws {
+        let digester = MessageDigester(isVerifying: false)
+        try self.fixture.signed(DKIMFixture.tags).withUnsafeBytes { digester.feed($0) }
+        let results = await DKIMVerifier(names: TestNames([:]).source, now: Timestamp(seconds: DKIMFixture.now))
+            .results(for: digester.finish())
+        #expect(results.map(\.outcome) == [.neutral])
+        #expect(results.map(\.reason) == ["too many body hashes are asked for"])
+    }
+
     @Test func `Of many names eight are asked for at a time`() async throws {
         var content = DKIMFixture.content
         for number in 0..<40 {

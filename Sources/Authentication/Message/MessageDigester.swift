@@ -80,7 +80,7 @@ package final class MessageDigester {
         self.relaxed = Self.canonicalizer(.relaxed, wanted)
     }
 
-    /// Without a digest a hash is missing, and its signatures have a temporary error.
+    /// Without a digest a hash is missing, and its signatures are neutral.
     private static func canonicalizer(_ form: Canonicalization, _ wanted: [BodyHashing]) -> BodyCanonicalizer? {
         // A digest fails for want of memory only, or in a library without SHA-256.
         let digests = wanted.filter { $0.form == form }.compactMap { try? LimitedDigest(limitBytes: $0.limitBytes) }

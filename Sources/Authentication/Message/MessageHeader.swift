@@ -138,8 +138,9 @@ package struct MessageLimits: Hashable, Sendable {
     package var signatures = 8
     /// Verifications for DKIM, and as many for ARC: a chain of fifty needs 51, and each key may have several records.
     package var verifications: Int { max(64, self.signatures) }
-    /// Body hashes over bodies cut at different lengths (`l=`), each of which costs as much as the whole.
-    package var bodyHashes = 12
+    /// Body hashes over bodies cut at different lengths (`l=`), each of which costs as much as the whole. Every DKIM
+    /// signature may want one of its own; the rest is for ARC, where only the newest set needs one for the chain to pass.
+    package var bodyHashes: Int { self.signatures + 4 }
 
     package init() {}
 }

@@ -89,10 +89,13 @@ struct MessageSignature: Hashable, Sendable {
         self.names = try tags.fieldNames(kind)
     }
 
+    /// A hash can only be missing by our own doing: this one is beyond ``MessageLimits/bodyHashes``. That is not the
+    /// signer's fault, and would be the same at the next try.
+    ///
     /// - Throws: if the body is not the one that was signed, or longer or shorter than it may be.
     func checkBody(_ message: DigestedMessage) throws(SignatureProblem) {
         guard let hash = message.bodyHashes[self.hashing] else {
-            throw SignatureProblem("there is no hash of the body", .temperror)
+            throw SignatureProblem("too many body hashes are asked for", .neutral)
         }
         if let limit = self.hashing.limitBytes, limit > hash.bodyBytes {
             throw SignatureProblem("l= is more than the body has")
