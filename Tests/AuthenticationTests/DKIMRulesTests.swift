@@ -167,6 +167,19 @@ import Testing
         #expect(!part.isTrustworthy)
     }
 
+    @Test func `A pass for a part of the body is told to others as policy, with the reason`() async throws {
+        let part = AuthenticationResults.Method.dkim(
+            try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags + "; l=6")))
+        #expect(part.result == "policy")
+        #expect(part.comment == "256-bit key, 16 octets of the body are not signed")
+        #expect(part.value("header", "d") == "example.test")
+        let whole = try await self.fixture.result(try self.fixture.signed(DKIMFixture.tags + "; l=22"))
+        #expect(AuthenticationResults.Method.dkim(whole).result == "pass")
+        var failed = whole
+        (failed.outcome, failed.unsignedBodyBytes) = (.fail, 16)
+        #expect(AuthenticationResults.Method.dkim(failed).result == "fail")
+    }
+
     @Test func `Signatures beyond the limit are not looked at, and each name is asked for once`() async throws {
         let one = try self.fixture.signed(DKIMFixture.tags)
         let field = one.prefix(one.count - DKIMFixture.content.count)

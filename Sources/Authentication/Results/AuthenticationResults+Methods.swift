@@ -12,6 +12,9 @@ extension AuthenticationResults.Method {
     }
 
     /// Of one signature; a message without any has `dkim=none`, which is ``dkimNone``.
+    ///
+    /// One that passes but leaves a part of the body out is told as `policy` (RFC 8601 §2.7.1), with the reason: who reads
+    /// `pass` does not ask how much of the message it is about.
     package static func dkim(_ result: DKIMResult) -> Self {
         let values = [
             ("d", result.domain), ("i", result.identity), ("s", result.selector), ("a", result.algorithm?.rawValue),
@@ -23,7 +26,9 @@ extension AuthenticationResults.Method {
         if !result.reason.isEmpty { notes.append(result.reason) }
         let properties = values.compactMap { name, value in value.map { Property("header", name, $0) } }
         let comment = notes.isEmpty ? nil : notes.joined(separator: ", ")
-        return Self("dkim", result.outcome.rawValue, comment: comment, properties)
+        let isPartial = result.outcome == .pass && result.unsignedBodyBytes > 0
+        let told = isPartial ? DKIMResult.Outcome.policy : result.outcome
+        return Self("dkim", told.rawValue, comment: comment, properties)
     }
 
     package static let dkimNone = Self("dkim", "none")
