@@ -14,22 +14,31 @@ package enum SigningKeyFile {
     /// of a daemon.
     ///
     /// - Parameter unsafe: told who else could read the file; the daemon refuses such keys, a command may warn.
+    /// An RSA key must be as long as verifiers want it: signers must use at least 1024 bits (RFC 8301 §3.2).
+    ///
     /// - Throws: the system's own words, what `unsafe` throws, or what is wrong with the key.
     package static func load(
         _ path: String, unsafe: (FileError) throws(FileError) -> Void = { (error) throws(FileError) in throw error }
     ) throws(FileError) -> PrivateKey {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Whoever opens a FIFO waits for a writer otherwise, and a reload with him.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw Self.error(path) }
         defer { close(descriptor) }
         if let problem = try Self.problem(descriptor, path) { try unsafe(problem) }
         var bytes = [UInt8](repeating: 0, count: Self.maximumBytes)
         let count = read(descriptor, &bytes, bytes.count)
         guard count >= 0 else { throw Self.error(path) }
+        let key: PrivateKey
         do throws(CryptoError) {
-            return try PrivateKey(keyFile: Array(bytes.prefix(count)))
+            key = try PrivateKey(keyFile: Array(bytes.prefix(count)))
         } catch {
             throw FileError(file: path, message: "no key: \(error.message)")
         }
+        guard key.kind != .rsa || KeyRecord.rsaBits.contains(key.bits) else {
+            let (least, most) = (KeyRecord.rsaBits.lowerBound, KeyRecord.rsaBits.upperBound)
+            throw FileError(file: path, message: "the RSA key has \(key.bits) bits, not \(least) to \(most)")
+        }
+        return key
     }
 
     /// Asks the opened file, so that no other can be put in its place.
@@ -66,7 +75,8 @@ package enum SigningKeyFile {
         return [getegid()] + groups.prefix(Int(max(0, filled)))
     }
 
-    /// Writes a new key, which nobody else may read. A file that is there already stays as it is.
+    /// Writes a new key, which nobody else may read. A file that is there already stays as it is; one that could not be
+    /// written whole is removed.
     package static func create(_ path: String, _ key: PrivateKey) throws(FileError) {
         let bytes: [UInt8]
         do throws(CryptoError) { bytes = try key.pem() } catch { throw FileError(file: path, message: error.message) }
@@ -74,7 +84,10 @@ package enum SigningKeyFile {
         guard descriptor >= 0 else { throw Self.error(path) }
         defer { close(descriptor) }
         guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
-            throw Self.error(path)
+            let error = Self.error(path)
+            // What is wrong with the disk is the error to tell.
+            _ = unlink(path)
+            throw error
         }
     }
 

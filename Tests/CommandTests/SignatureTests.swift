@@ -105,6 +105,21 @@ struct SignatureTests {
         #expect(broken.output.hasPrefix("fail\nthe body hash differs\n"))
     }
 
+    /// The shell's limit of no blocks at all is a full disk to whoever ignores the signal for it.
+    @Test func `a key that could not be written leaves no file`() throws {
+        let path = self.folder.path("k")
+        var program = Program(
+            "/bin/bash",
+            [
+                "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "-", PosternProcess.program, "dkim", "genkey",
+                "--domain", "example.test", "--selector", "k", "--out", path,
+            ])
+        program.errors = .unnamed
+        let run = try program.run()
+        #expect(run.ending == .exited(2))
+        #expect(!FileManager.default.fileExists(atPath: path))
+    }
+
     @Test func `keys that others can read are complained of, and ones that are there already are refused`() throws {
         _ = try self.key("k", ["--type", "ed25519"])
         let before = self.folder.text("k")

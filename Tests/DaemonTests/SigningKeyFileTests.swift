@@ -2,6 +2,7 @@ import Crypto
 import Daemon
 import Foundation
 import Harness
+import Synchronization
 import Testing
 
 /// Private keys in files, and who else could read them.
@@ -47,6 +48,31 @@ struct SigningKeyFileTests {
         #expect(chmod(path, 0o600) == 0)
         let error = try #require(throws: FileError.self) { try SigningKeyFile.load(path) }
         #expect(error.message.hasPrefix("no key: "))
+    }
+
+    @Test(arguments: [(512, "the RSA key has 512 bits, not 1024 to 8192"), (1024, nil)] as [(Int, String?)])
+    func `an RSA key that nobody would accept is refused`(bits: Int, problem: String?) throws {
+        let path = self.folder.path("key.pem")
+        try SigningKeyFile.create(path, try PrivateKey.generateRSA(bits: bits))
+        var message: String?
+        do throws(FileError) { _ = try SigningKeyFile.load(path) } catch { message = error.message }
+        #expect(message == problem)
+    }
+
+    @Test func `a pipe that nobody writes to is no file, and nobody waits for it`() throws {
+        let path = self.folder.path("pipe")
+        #expect(mkfifo(path, 0o600) == 0)
+        let finished = DispatchSemaphore(value: 0)
+        let problem = Mutex<FileError?>(nil)
+        Thread.detachNewThread {
+            do throws(FileError) { _ = try SigningKeyFile.load(path) } catch { problem.withLock { $0 = error } }
+            finished.signal()
+        }
+        let isInTime = finished.wait(timeout: .now() + 20) == .success
+        // A writer sets the thread free that waits for one.
+        if !isInTime { close(open(path, O_WRONLY | O_NONBLOCK)) }
+        #expect(isInTime)
+        #expect(problem.withLock { $0 } == FileError(file: path, message: "not a file"))
     }
 
     @Test(
