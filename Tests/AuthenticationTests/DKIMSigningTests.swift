@@ -99,6 +99,24 @@ import Testing
         #expect(below.outcome == .fail)
     }
 
+    @Test func `The next server may add Date and Message-ID where they are missing, and nobody a second one`()
+        async throws
+    {
+        let signer = DKIMSigner(keys: [try self.fixture.signingKey(self.fixture.ed25519)])
+        let added = "Message-ID: <1@example.test>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
+        let without = String(decoding: DKIMFixture.content, as: UTF8.self)
+        let with = added + without
+        let missing = try signer.fields(for: Array(without.utf8), at: self.time)
+        #expect(try await self.fixture.result(Array((added + missing + without).utf8)).outcome == .pass)
+        let there = try signer.fields(for: Array(with.utf8), at: self.time)
+        #expect(try await self.fixture.result(Array((there + with).utf8)).outcome == .pass)
+        for line in ["Message-ID: <2@example.test>\r\n", "Date: Wed, 15 Nov 2023 22:13:20 +0000\r\n"] {
+            #expect(try await self.fixture.result(Array((line + there + with).utf8)).outcome == .fail)
+        }
+        let names = try TagList(Array(there.utf8)[15...]).list("h") ?? []
+        #expect(names.filter { $0 == "date" || $0 == "message-id" } == ["date", "date", "message-id", "message-id"])
+    }
+
     @Test func `Of repeated fields the last ones are signed first`() async throws {
         let tags = "v=1; a=ed25519-sha256; d=example.test; s=sel; h=from:received"
         let content = String(decoding: try self.fixture.signed(tags), as: UTF8.self)

@@ -19,10 +19,13 @@ package struct DKIMSigner: Sendable {
 
         /// What mail clients show of a message and answer to (RFC 6376 §5.4.1, §8.15).
         package static let standardSealed = [
-            "from", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
+            "from", "reply-to", "to", "cc", "subject", "in-reply-to", "references",
         ]
+        /// A server adds `Date` and `Message-ID` to a message that has none (RFC 6409 §8), which must not break its
+        /// signature.
         package static let standardSealedIfThere = [
-            "sender", "mime-version", "content-type", "content-transfer-encoding", "list-id", "list-unsubscribe",
+            "date", "message-id", "sender", "mime-version", "content-type", "content-transfer-encoding", "list-id",
+            "list-unsubscribe",
             "list-unsubscribe-post", "list-post", "autocrypt",
         ]
     }
