@@ -40,16 +40,12 @@ struct AuthenticationLoader {
     // MARK: Keys
 
     private func signingKeys(_ errors: inout [FileError]) -> SigningKeys {
-        var keys: [(domain: DomainName, options: DKIMSigner.Options, keys: [SigningKey])] = []
+        var signers: [(domain: DomainName, signer: DKIMSigner)] = []
         for setting in self.options.dkim.sign {
             guard let key = self.key(setting, &errors) else { continue }
-            if let index = keys.firstIndex(where: { $0.domain == key.domain }) {
-                keys[index].keys.append(key)
-            } else {
-                keys.append((key.domain, setting.signerOptions, [key]))
-            }
+            signers.append((key.domain, DKIMSigner(keys: [key], options: setting.signerOptions)))
         }
-        return SigningKeys(keys.map { ($0.domain, DKIMSigner(keys: $0.keys, options: $0.options)) })
+        return SigningKeys(signers)
     }
 
     private func sealer(_ errors: inout [FileError]) -> ARCSealer? {

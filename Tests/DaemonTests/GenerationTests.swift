@@ -1,3 +1,4 @@
+import Crypto
 import Daemon
 import Harness
 import Testing
@@ -45,6 +46,27 @@ struct GenerationTests {
         #expect(generation.number == 7)
         #expect(generation.hostname == "mx2.example.test")
         #expect(generation.warnings.isEmpty)
+    }
+
+    @Test func `each key of a domain signs with its own headers`() throws {
+        for name in ["one", "two"] {
+            try SigningKeyFile.create(self.folder.path(name), try PrivateKey.generateEd25519())
+        }
+        try self.configure(
+            """
+            authentication:
+              dkim:
+                sign:
+                  - {domain: example.test, selector: one, key: one, headers: [From]}
+                  - {domain: example.test, selector: two, key: two, headers: [From, To]}
+            """)
+        let generation = try Generation(file: self.file, number: 1)
+        let content = Array("From: a@example.test\r\nTo: b@example.net\r\n\r\nHello\r\n".utf8)
+        let fields = String(decoding: generation.forwarder.sign(content), as: UTF8.self)
+        #expect(fields.contains("s=one;"))
+        #expect(fields.contains("h=from;"))
+        #expect(fields.contains("s=two;"))
+        #expect(fields.contains("h=from:to;"))
     }
 
     @Test func `a file that is not there is told in the system's words`() throws {

@@ -137,6 +137,15 @@ package struct SigningKeyOptions: Options, OptionValue {
         guard let selector = self.selector else { throw OptionProblem("'selector' is missing") }
         guard DomainName(selector) != nil else { throw OptionProblem("selector '\(selector)' is not a name") }
         guard self.key != nil else { throw OptionProblem("'key' is missing") }
+        for name in self.headers where !Self.isFieldName(name) {
+            throw OptionProblem("headers: '\(name)' is no name of a field")
+        }
+    }
+
+    /// RFC 5322 §3.6.8, without the semicolon, which would end the list in a signature.
+    private static func isFieldName(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { 33...126 ~= $0 && $0 != UInt8(ascii: ":") && $0 != UInt8(ascii: ";") }
     }
 }
 

@@ -29,30 +29,30 @@ package struct AuthenticationPolicy: Sendable {
 
 /// Who signs for which domain.
 package struct SigningKeys: Sendable {
-    private let signers: [String: DKIMSigner]
+    private let signers: [String: [DKIMSigner]]
 
-    /// - Parameter signers: with the domain of each.
+    /// - Parameter signers: with the domain of each. All of a domain sign, in this order.
     package init(_ signers: [(domain: DomainName, signer: DKIMSigner)]) {
-        self.signers = Dictionary(signers.map { ($0.domain.ascii, $0.signer) }) { first, _ in first }
+        self.signers = Dictionary(grouping: signers) { $0.domain.ascii }.mapValues { $0.map(\.signer) }
     }
 
     package var isEmpty: Bool { self.signers.isEmpty }
 
     /// What all signers ask of a body.
     var hashings: [BodyHashing] {
-        self.signers.values.map(\.hashing).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        self.signers.values.joined().map(\.hashing).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
-    /// For the author's domain, or the nearest above it, which DMARC aligns as well; nil for several domains, of which
+    /// For the author's domain, or the nearest above it, which DMARC aligns as well; none for several domains, of which
     /// none is ours to answer for alone.
-    func signer(for header: MessageHeader) -> DKIMSigner? {
+    func signers(for header: MessageHeader) -> [DKIMSigner] {
         let from = FromField(fields: header.fields(named: "from").map { Array($0.value) })
-        guard from.domains.count == 1, var name = from.domains.first?.ascii else { return nil }
+        guard from.domains.count == 1, var name = from.domains.first?.ascii else { return [] }
         while !name.isEmpty {
-            if let signer = self.signers[name] { return signer }
+            if let signers = self.signers[name] { return signers }
             name = name.firstIndex(of: ".").map { String(name[name.index(after: $0)...]) } ?? ""
         }
-        return nil
+        return []
     }
 
     /// The fields to put in front of a message that is in memory; empty if no key is for it.
@@ -66,7 +66,6 @@ package struct SigningKeys: Sendable {
     }
 
     func fields(for message: DigestedMessage, at now: Timestamp) throws -> [UInt8] {
-        guard let signer = self.signer(for: message.header) else { return [] }
-        return Array(try signer.fields(for: message, at: now).utf8)
+        try self.signers(for: message.header).flatMap { Array(try $0.fields(for: message, at: now).utf8) }
     }
 }
