@@ -1,6 +1,7 @@
-import Authentication
 import Crypto
 import Testing
+
+@testable import Authentication
 
 @Suite struct CanonicalBodyTests {
     static func hash(_ body: String, _ form: Canonicalization, limitBytes: Int? = nil) -> BodyHash? {
@@ -93,6 +94,26 @@ import Testing
         #expect(header.fields(named: "b").map { String(decoding: $0.value, as: UTF8.self) } == [" c\r\n\td"])
         #expect(header.indices(of: "a") == [0, 3])
         #expect(header.indices(of: "").isEmpty)
+    }
+
+    @Test func `By default a field that Postfix lets through fits, and no more than 131,072 octets in all`() {
+        let field = "To: \(String(repeating: "b", count: 102_396))\r\n"
+        let rest = "X: \(String(repeating: "b", count: 131_072 - 102_402 - 5))\r\n"
+        for (more, isTooLarge) in [("", false), ("b", true)] {
+            let message = MessageDigester.digest(Array("\(field)\(more)\(rest)\r\nbody\r\n".utf8))
+            #expect(message.isHeaderTooLarge == isTooLarge)
+            #expect(message.header.fields.count == (isTooLarge ? 0 : 2))
+        }
+    }
+
+    @Test(arguments: ["A: b\r\nC: d\r\n\r\nbody\r\n", "A: b", "A: \(String(repeating: "b", count: 200_000))\r\n"])
+    func `Nothing of a header is kept twice`(text: String) {
+        var collector = HeaderCollector(limits: MessageLimits())
+        _ = Array(text.utf8).withUnsafeBytes { collector.feed($0) }
+        #expect(!collector.bytes.isEmpty)
+        let header = collector.finish()
+        #expect(header.fields.isEmpty == (text.utf8.count > 131_072))
+        #expect(collector.bytes.capacity == 0)
     }
 
     @Test func `A header that is too long, or has too many fields, is known as such`() {

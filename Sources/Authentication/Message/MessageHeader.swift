@@ -71,7 +71,8 @@ package struct MessageHeader: Hashable, Sendable {
 /// Gathers a header out of pieces of a message.
 struct HeaderCollector {
     private let limits: MessageLimits
-    private var bytes: [UInt8] = []
+    /// As they came, until they have been split into fields.
+    private(set) var bytes: [UInt8] = []
     /// Everything before is known to hold no empty line.
     private var lineStart = 0
     /// Everything before is known to hold no line end but those before `lineStart`.
@@ -118,8 +119,9 @@ struct HeaderCollector {
         return nil
     }
 
-    /// The header, also where the message ended in it. It holds nothing if it was too large.
+    /// The header, also where the message ended in it. It holds nothing if it was too large. To be called once.
     mutating func finish() -> MessageHeader {
+        defer { self.bytes = [] }
         guard !self.isTooLarge, let header = MessageHeader(self.bytes, limit: self.limits.fields) else {
             self.isTooLarge = true
             return MessageHeader()
@@ -130,8 +132,9 @@ struct HeaderCollector {
 
 /// What of a message is looked at. Beyond it signatures are not verified.
 package struct MessageLimits: Hashable, Sendable {
-    /// Postfix's `header_size_limit` is 102,400 a field; whole headers of real mail stay below 64 KB.
-    package var headerBytes = 262_144
+    /// Each message that comes in holds so many. Postfix's `header_size_limit` is 102,400 a field, which fits with all
+    /// that others add; whole headers of real mail stay below 64 KB.
+    package var headerBytes = 131_072
     package var fields = 1000
     /// DKIM signatures that are verified, from the top. Each costs a question to DNS and a verification for each record
     /// that answers it: 25 microseconds for usual keys of 2,048 bits, 700 for the dearest that ``KeyRecord`` takes.
