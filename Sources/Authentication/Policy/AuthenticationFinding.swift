@@ -75,7 +75,11 @@ extension AuthenticationFinding {
         if spf.isGuess { mailFrom.comment = "best guess, no record" }
         let helo = spf.helo.map { [AuthenticationResults.Method.spf($0, client.reversePath, helo: client.helo)] } ?? []
         return [mailFrom] + helo + (dkim.isEmpty ? [.dkimNone] : dkim.map { .dkim($0) })
-            + [.arc(arc.outcome.rawValue, remote: client.address, oldestPass: arc.oldestPass)]
+            + [
+                .arc(
+                    arc.outcome.rawValue, remote: client.address, oldestPass: arc.oldestPass,
+                    comment: arc.isTemporary ? arc.reason : nil)
+            ]
             + [.dmarc(dmarc, disposition: decision.disposition)]
     }
 }
