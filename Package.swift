@@ -147,7 +147,6 @@ let package = Package(
                 "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "ZoneFiles",
                 "Harness", logging, nioCore, nioPosix,
             ]),
-        tests("DaemonTests", ["Daemon", "Authentication", "Greylist", "Mail", "Rules", "Queue", "Harness", logging]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
