@@ -66,7 +66,8 @@ struct CommandFailure: Error {
 
 enum Output {
     static func complain(_ text: String) {
-        FileHandle.standardError.write(Data("\(text)\n".utf8))
+        // Nobody is left to complain to if that fails.
+        _ = self.write(Array("\(text)\n".utf8), to: STDERR_FILENO)
     }
 
     /// Writes to standard output; ends quietly if nobody reads any more.

@@ -16,6 +16,6 @@ package struct CryptoError: Error, Hashable, Sendable {
         ERR_clear_error()
         guard code != 0 else { return CryptoError("\(doing) failed") }
         ERR_error_string_n(code, &text, text.count)
-        return CryptoError("\(doing): \(String(decoding: text.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self))")
+        return CryptoError("\(doing): \(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
     }
 }
