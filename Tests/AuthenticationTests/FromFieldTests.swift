@@ -91,6 +91,10 @@ struct FromFieldTests {
         let two = FromField(fields: [Array("a@example.com".utf8), Array("a@example.com".utf8)])
         #expect(two.use == .unusable(.severalFields))
         #expect(two.domains.count == 1)
+        let fields = (1...1000).map { Array("a@\($0).example".utf8) }
+        let thousand = FromField(fields: fields)
+        #expect(thousand.use == .unusable(.severalFields) && thousand.fieldCount == 1000)
+        #expect(Self.domains(thousand) == ["1.example", "2.example"], "what nobody evaluates is not read")
         let many = (1...5).map { "a@\($0).example" }.joined(separator: ",")
         #expect(Self.read(many).use == .unusable(.tooManyDomains))
         #expect(Self.read("a@b.example").use == .evaluate(Self.read("a@b.example").domains))

@@ -15,10 +15,11 @@ package struct FromField: Hashable, Sendable {
     /// A mailbox that has no domain name: a domain literal, no domain at all, or one that cannot exist.
     package internal(set) var hasUnusableMailbox = false
 
-    /// - Parameter fields: what follows the colon of each `From` field, line ends in it or not.
+    /// - Parameter fields: what follows the colon of each `From` field, line ends in it or not. Only two are read: with
+    ///   more than one there is nothing to evaluate, and a sender can write a thousand.
     package init(fields: [[UInt8]]) {
         self.fieldCount = fields.count
-        for field in fields {
+        for field in fields.prefix(2) {
             let tokens = AddressTokens(field)
             self.isMalformed = self.isMalformed || tokens.isMalformed
             var reader = AddressReader(tokens.list)
