@@ -14,10 +14,13 @@ package struct FromField: Hashable, Sendable {
     package internal(set) var isMalformed = false
     /// A mailbox that has no domain name: a domain literal, no domain at all, or one that cannot exist.
     package internal(set) var hasUnusableMailbox = false
+    /// The header was not read, so that nobody knows what `From` says.
+    package let isHeaderTooLarge: Bool
 
     /// - Parameter fields: what follows the colon of each `From` field, line ends in it or not. Only two are read: with
     ///   more than one there is nothing to evaluate, and a sender can write a thousand.
-    package init(fields: [[UInt8]]) {
+    package init(fields: [[UInt8]], isHeaderTooLarge: Bool = false) {
+        self.isHeaderTooLarge = isHeaderTooLarge
         self.fieldCount = fields.count
         for field in fields.prefix(2) {
             let tokens = AddressTokens(field)
@@ -63,7 +66,8 @@ package struct FromField: Hashable, Sendable {
         case unusable(Fault)
     }
 
-    package enum Fault: String, Hashable, Sendable {
+    package enum Fault: String, CaseIterable, Hashable, Sendable {
+        case headerTooLarge = "a header that is too large"
         case noField = "no From field"
         case severalFields = "several From fields"
         case noDomain = "no domain in the From field"
@@ -74,6 +78,7 @@ package struct FromField: Hashable, Sendable {
     package static let maximumDomains = 4
 
     package var use: Use {
+        if self.isHeaderTooLarge { return .unusable(.headerTooLarge) }
         if self.fieldCount == 0 { return .unusable(.noField) }
         if self.fieldCount > 1 { return .unusable(.severalFields) }
         if self.domains.isEmpty { return .unusable(.noDomain) }

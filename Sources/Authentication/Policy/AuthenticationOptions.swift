@@ -177,7 +177,7 @@ package struct DMARCOptions: Options, OptionValue {
     package var reject = true
     package var quarantine = Quarantine.mark
     package var temperror = Temperror.mark
-    package var malformedFrom = Malformed.mark
+    package var malformedFrom = Malformed.reject
     package var treeWalk = false
     package var publicSuffixes = "/usr/share/publicsuffix/public_suffix_list.dat"
     package var overrides = Named<DMARCOverride>()
@@ -192,7 +192,9 @@ package struct DMARCOptions: Options, OptionValue {
         .init("temperror", \.temperror, "What is done while name servers do not answer."),
         .init(
             "malformed_from", \.malformedFrom,
-            "What is done with a message whose From names no domain, or several (RFC 7489 §6.6.1)."),
+            "What is done with a message whose From cannot be judged: there is none, or several, or one with no domain or "
+                + "more than four, or a header of more than 1000 fields or 256 KB. It might show anybody's name, so that "
+                + "it is refused, as Gmail and others do (RFC 7489 §6.6.1)."),
         .init("tree_walk", \.treeWalk, "Find policies as DMARCbis does, by the DNS tree, instead of by a list."),
         .init("public_suffixes", \.publicSuffixes, "The public suffix list, of Debian's package publicsuffix."),
         .init(

@@ -115,9 +115,21 @@ package struct DMARCDecision: Hashable, Sendable {
         switch options.malformedFrom {
         case .mark: self = .accepted
         case .hold: self.init(.hold(reason), .quarantine)
-        case .reject:
-            let reply = Reply(550, .init(6, 0), "The message has \(fault.rawValue)")
-            self.init(.refuse(reply, reason), .reject)
+        case .reject: self.init(.refuse(fault.reply, reason), .reject)
+        }
+    }
+}
+
+extension FromField.Fault {
+    /// RFC 3463: 3.4 is a message that is too big, 6.0 something about its content.
+    fileprivate var reply: Reply {
+        switch self {
+        case .headerTooLarge: Reply(552, .init(3, 4), "The header of the message is too large")
+        case .noField: Reply(550, .init(6, 0), "The message has no From field")
+        case .severalFields: Reply(550, .init(6, 0), "The message has several From fields")
+        case .noDomain: Reply(550, .init(6, 0), "The From field has no address, or one without a domain name")
+        case .tooManyDomains:
+            Reply(550, .init(6, 0), "The From field names more than \(FromField.maximumDomains) domains")
         }
     }
 }

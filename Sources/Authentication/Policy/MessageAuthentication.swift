@@ -97,7 +97,7 @@ package final class MessageAuthentication: Sendable {
         async let arc = ARCVerifier(names: names, now: now).result(for: sent)
         guard let found = await checked else { return nil }
         let signatures = await dkim
-        let dmarc = await self.policy.dmarc(sent.header, found, signatures, names, sample: sample)
+        let dmarc = await self.policy.dmarc(sent, found, signatures, names, sample: sample)
         var finding = AuthenticationFinding(
             client: client, spf: found, dkim: signatures, arc: await arc, dmarc: dmarc, policy: self.policy)
         let stored = self.state.withLock { $0.stored?.finish() }
@@ -109,9 +109,11 @@ package final class MessageAuthentication: Sendable {
 extension AuthenticationPolicy {
     /// DMARC by what SPF and DKIM found. A domain that has no record is still evaluated if there is an override for it.
     fileprivate func dmarc(
-        _ header: MessageHeader, _ spf: SPFFinding, _ dkim: [DKIMResult], _ names: NameSource, sample: Int
+        _ message: DigestedMessage, _ spf: SPFFinding, _ dkim: [DKIMResult], _ names: NameSource, sample: Int
     ) async -> DMARCResult {
-        let from = FromField(fields: header.fields(named: "from").map { Array($0.value) })
+        let from = FromField(
+            fields: message.header.fields(named: "from").map { Array($0.value) },
+            isHeaderTooLarge: message.isHeaderTooLarge)
         let identifiers = dkim.map { DMARCEvaluation.Identifier($0) }
         let evaluate = { (names: NameSource) async -> DMARCResult in
             await DMARCEvaluation(self.discovery, names: names)
