@@ -13,7 +13,7 @@ struct AuthenticationFindingTests {
             options: AuthenticationOptions(), authservID: "mx.example.test",
             spf: SPFPolicy(SPFOptions(), receiver: "mx.example.test", engine: .postern), discovery: .treeWalk)
         return AuthenticationFinding(
-            client: client, spf: spf, dkim: [], arc: arc, dmarc: DMARCResult(.none), policy: policy
+            client: client, spf: spf, dkim: [], arc: arc, authors: [DMARCResult(.none)], policy: policy
         ).results
     }
 

@@ -35,17 +35,26 @@ package struct DMARCEvaluation: Sendable {
         self.names = names
     }
 
+    /// What all author domains come to.
+    ///
     /// - Parameter sample: 0..<100, drawn for this message: policies with a `pct` of that or less are sampled out.
     package func evaluate(
         _ from: FromField, spf: Identifier?, dkim: [Identifier], sample: Int
     ) async -> DMARCResult {
+        DMARCResult.combined(await self.results(from, spf: spf, dkim: dkim, sample: sample))
+    }
+
+    /// One for each author domain, and one that says why there is nothing to evaluate, where that is so.
+    package func results(
+        _ from: FromField, spf: Identifier?, dkim: [Identifier], sample: Int
+    ) async -> [DMARCResult] {
         switch from.use {
         case .unusable(let fault):
             var result = DMARCResult(.permerror)
             result.fromDomain = from.domains.first
             result.fromFault = fault
             result.reasons = [fault.rawValue]
-            return result
+            return [result]
         case .evaluate(let domains):
             var results: [DMARCResult] = []
             for domain in domains {
@@ -58,7 +67,7 @@ package struct DMARCEvaluation: Sendable {
                 result.reasons = ["a mailbox in the From field has no domain name"]
                 results.append(result)
             }
-            return DMARCResult.combined(results)
+            return results
         }
     }
 

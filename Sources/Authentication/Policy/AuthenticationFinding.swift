@@ -7,6 +7,7 @@ package struct AuthenticationFinding: Sendable {
     /// In the order of the signatures; empty without any.
     package let dkim: [DKIMResult]
     package let arc: ARCResult
+    /// What all author domains come to.
     package let dmarc: DMARCResult
     package let decision: DMARCDecision
     /// What the primary is told.
@@ -16,18 +17,24 @@ package struct AuthenticationFinding: Sendable {
     /// Why the message was not sealed although it should be; for the log.
     package private(set) var fault: String?
 
+    /// - Parameter authors: DMARC's results for each author domain.
     init(
-        client: AuthenticatedClient, spf: SPFFinding, dkim: [DKIMResult], arc: ARCResult, dmarc: DMARCResult,
+        client: AuthenticatedClient, spf: SPFFinding, dkim: [DKIMResult], arc: ARCResult, authors: [DMARCResult],
         policy: AuthenticationPolicy
     ) {
+        let dmarc = DMARCResult.combined(authors)
         self.client = client
         self.spf = spf
         self.dkim = dkim
         self.arc = arc
         self.dmarc = dmarc
-        self.decision = DMARCDecision(
-            dmarc, policy.options.dmarc, trust: policy.trust(client, dmarc, arc),
-            facts: Self.facts(spf, dkim, arc))
+        let facts = Self.facts(spf, dkim, arc)
+        // The one that is told comes first, so that where several are as strict it is the reason too.
+        let ordered = authors.filter { $0 == dmarc } + authors.filter { $0 != dmarc }
+        self.decision = DMARCDecision.strictest(
+            ordered.map {
+                DMARCDecision($0, policy.options.dmarc, trust: policy.trust(client, $0, arc), facts: facts)
+            })
         self.results = AuthenticationResults(
             policy.authservID, Self.methods(client, spf, dkim, arc, dmarc, self.decision))
         self.fields = self.results.text(client.isInternational ? .utf8 : .ascii)
@@ -85,7 +92,7 @@ extension AuthenticationFinding {
 }
 
 extension AuthenticationPolicy {
-    /// Why a message is believed that fails DMARC.
+    /// Why a message is believed that fails DMARC for this author.
     fileprivate func trust(
         _ client: AuthenticatedClient, _ dmarc: DMARCResult, _ arc: ARCResult
     ) -> DMARCDecision.Override? {

@@ -42,6 +42,14 @@ package struct DMARCDecision: Hashable, Sendable {
     /// Nothing speaks against the message.
     package static let accepted = DMARCDecision(.accept, .none)
 
+    /// Of several author domains. What is known or believed of one, by an override or a sealer, says nothing of another:
+    /// whoever is allowed to use the one name would put the other beside it.
+    package static func strictest(_ decisions: [DMARCDecision]) -> DMARCDecision {
+        decisions.max { ($0.verdict.rank, $0.disposition) < ($1.verdict.rank, $1.disposition) } ?? .accepted
+    }
+
+    /// For one author domain.
+    ///
     /// - Parameters:
     ///   - trust: why a message that fails is believed all the same; nil if nobody vouches for it.
     ///   - facts: what was found, for the log.
@@ -116,6 +124,17 @@ package struct DMARCDecision: Hashable, Sendable {
         case .mark: self = .accepted
         case .hold: self.init(.hold(reason), .quarantine)
         case .reject: self.init(.refuse(fault.reply, reason), .reject)
+        }
+    }
+}
+
+extension DMARCDecision.Verdict {
+    /// A refusal for good is stricter than one for now, because no second try changes what it rests on.
+    fileprivate var rank: Int {
+        switch self {
+        case .accept: 0
+        case .hold: 1
+        case .refuse(let reply, _): reply.outcome == .permanent ? 3 : 2
         }
     }
 }

@@ -99,7 +99,7 @@ package final class MessageAuthentication: Sendable {
         let signatures = await dkim
         let dmarc = await self.policy.dmarc(sent, found, signatures, names, sample: sample)
         var finding = AuthenticationFinding(
-            client: client, spf: found, dkim: signatures, arc: await arc, dmarc: dmarc, policy: self.policy)
+            client: client, spf: found, dkim: signatures, arc: await arc, authors: dmarc, policy: self.policy)
         let stored = self.state.withLock { $0.stored?.finish() }
         finding.seal(stored.map { self.changesBody ? $0 : sent.with(headerOf: $0) }, self.policy, at: now)
         return finding
@@ -107,24 +107,25 @@ package final class MessageAuthentication: Sendable {
 }
 
 extension AuthenticationPolicy {
-    /// DMARC by what SPF and DKIM found. A domain that has no record is still evaluated if there is an override for it.
+    /// DMARC by what SPF and DKIM found, for each author domain. One that has no record that can be used is still
+    /// evaluated if there is an override for it.
     fileprivate func dmarc(
         _ message: DigestedMessage, _ spf: SPFFinding, _ dkim: [DKIMResult], _ names: NameSource, sample: Int
-    ) async -> DMARCResult {
+    ) async -> [DMARCResult] {
         let from = FromField(
             fields: message.header.fields(named: "from").map { Array($0.value) },
             isHeaderTooLarge: message.isHeaderTooLarge)
-        let identifiers = dkim.map { DMARCEvaluation.Identifier($0) }
-        let evaluate = { (names: NameSource) async -> DMARCResult in
-            await DMARCEvaluation(self.discovery, names: names)
-                .evaluate(from, spf: DMARCEvaluation.Identifier(spf), dkim: identifiers, sample: sample)
+        let (spf, dkim) = (DMARCEvaluation.Identifier(spf), dkim.map { DMARCEvaluation.Identifier($0) })
+        var results = await DMARCEvaluation(self.discovery, names: names)
+            .results(from, spf: spf, dkim: dkim, sample: sample)
+        for (index, result) in results.enumerated() where result.record == nil && result.fromFault == nil {
+            guard let author = result.fromDomain, let policy = self.options.dmarc.override(of: author) else { continue }
+            let known = names.answering(
+                NameQuery("_dmarc.\(author.ascii)", .txt), with: "v=DMARC1; p=\(policy.rawValue)")
+            results[index] = await DMARCEvaluation(self.discovery, names: known)
+                .evaluate(author, spf: spf, dkim: dkim, sample: sample)
         }
-        let result = await evaluate(names)
-        guard result.outcome == .none, let author = result.fromDomain,
-            let policy = self.options.dmarc.override(of: author)
-        else { return result }
-        return await evaluate(
-            names.answering(NameQuery("_dmarc.\(author.ascii)", .txt), with: "v=DMARC1; p=\(policy.rawValue)"))
+        return results
     }
 }
 
