@@ -2,8 +2,8 @@ package import Mail
 
 /// Evaluates DMARC for messages: which record applies, and does an authenticated domain belong to the author's?
 ///
-/// Nothing here refuses anything; see ``DMARCResult/disposition``. A temporary error can never become a refusal,
-/// because its policies stay `none` (SEMANTICS §18).
+/// Nothing here refuses anything; see ``DMARCResult/disposition``, which stays `none` for a temporary error: it must never
+/// become a refusal for good (SEMANTICS §18).
 package struct DMARCEvaluation: Sendable {
     /// How organizational domains and policies are found.
     package enum Discovery: Sendable {
@@ -96,11 +96,13 @@ package struct DMARCEvaluation: Sendable {
         return result
     }
 
+    /// Of a policy that is not known the strictest is told that it may be, and nothing is asked for this message.
     private func setPolicy(
         _ result: inout DMARCResult, _ published: DMARCFinder.Published, _ finder: inout DMARCFinder, sample: Int
     ) async {
         guard let policy = await finder.policy(of: published, for: result.fromDomain) else {
             if result.outcome == .fail { result.outcome = .temperror }
+            result.policy = published.record.strictestBelow
             result.reasons.append("whether the author domain exists is not known")
             return
         }
@@ -111,6 +113,14 @@ package struct DMARCEvaluation: Sendable {
             result.disposition = policy.milder
             result.reasons.append("sampled out, pct=\(published.record.percentage)")
         }
+    }
+}
+
+extension DMARCRecord {
+    /// What may be asked for a name below the record's.
+    fileprivate var strictestBelow: DMARCPolicy {
+        let subdomains = self.subdomainPolicy.policy ?? self.policy.policy ?? .none
+        return max(subdomains, self.nonexistentPolicy.policy ?? .none)
     }
 }
 

@@ -170,13 +170,17 @@ package struct ARCOptions: Options, OptionValue {
 package struct DMARCOptions: Options, OptionValue {
     package enum Quarantine: String, CaseIterable, Sendable, OptionValue { case mark, hold }
 
-    package enum Temperror: String, CaseIterable, Sendable, OptionValue { case mark, `defer` }
+    package enum Temperror: String, CaseIterable, Sendable, OptionValue {
+        case mark
+        case deferIfPolicy = "defer_if_policy"
+        case `defer`
+    }
 
     package enum Malformed: String, CaseIterable, Sendable, OptionValue { case mark, hold, reject }
 
     package var reject = true
     package var quarantine = Quarantine.mark
-    package var temperror = Temperror.mark
+    package var temperror = Temperror.deferIfPolicy
     package var malformedFrom = Malformed.reject
     package var treeWalk = false
     package var publicSuffixes = "/usr/share/publicsuffix/public_suffix_list.dat"
@@ -189,7 +193,11 @@ package struct DMARCOptions: Options, OptionValue {
     package static let fields: [OptionField<Self>] = [
         .init("reject", \.reject, "Whether `p=reject` is honoured in the session; else it is treated as quarantine."),
         .init("quarantine", \.quarantine, "Whether `p=quarantine` marks a message or holds it in the queue."),
-        .init("temperror", \.temperror, "What is done while name servers do not answer."),
+        .init(
+            "temperror", \.temperror,
+            "What is done while name servers do not answer: mark lets such mail pass, defer tells the client to come again, and "
+                + "defer_if_policy does so only for domains that are known to ask for quarantine or reject. A sender can "
+                + "make an answer fail by a signature that names a server which does not answer."),
         .init(
             "malformed_from", \.malformedFrom,
             "What is done with a message whose From cannot be judged: there is none, or several, or one with no domain or "

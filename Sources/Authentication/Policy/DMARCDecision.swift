@@ -99,10 +99,18 @@ package struct DMARCDecision: Hashable, Sendable {
         }
     }
 
+    /// Never refused for good (SEMANTICS §18), nor let pass where the policy is known: a sender can provoke the error
+    /// by a signature in the author's name whose selector lies below a server that does not answer.
     private init(
         temporary result: DMARCResult, _ options: DMARCOptions, _ from: String, _ trust: Override?, _ facts: [String]
     ) {
-        guard options.temperror == .defer, trust == nil else {
+        let isDeferred =
+            switch options.temperror {
+            case .mark: false
+            case .deferIfPolicy: (options.override(of: result.fromDomain) ?? result.policy) != .none
+            case .defer: true
+            }
+        guard isDeferred, trust == nil else {
             self = .accepted
             return
         }
