@@ -29,6 +29,17 @@ struct ForgedResultsFilterTests {
         "Authentication-Results: mx.example.test", "Authentication-Results: mx.example.test., x",
         "Authentication-Results: ;mx.example.test; none", "Authentication-Results: mx.example.test/1; none",
         "Authentication-Results: mx.example.test:none",
+        // Some readers take comments out by a pattern, or take no notice of them.
+        "Authentication-Results: (((x) mx.example.test; dmarc=pass",
+        "Authentication-Results: (((x) mx(c).example.test(d); dmarc=pass",
+        "Authentication-Results: (((a=b) mx.example.test; dmarc=pass",
+        "Authentication-Results: (a \\( b) c=d) mx.example.test; dmarc=pass",
+        "Authentication-Results: (a \\) b=c) mx.example.test; dmarc=pass",
+        "Authentication-Results: \"(\" a=b \") mx.example.test; dmarc=pass",
+        "Authentication-Results: \"a=b\" mx.example.test; dmarc=pass",
+        "Authentication-Results: (a \" ) b=c \" ) mx.example.test; dmarc=pass",
+        "Authentication-Results: (mx.example.test) other; none", "Authentication-Results: other; mx.example.test=pass",
+        "Authentication-Results: other 1; MX.EXAMPLE.TEST; dmarc=pass",
     ])
     func `a field in our name is taken out`(field: String) {
         let message = "A: 1\r\n\(field)\r\n more\r\nB: 2\r\n\r\nbody\r\n"
@@ -41,9 +52,13 @@ struct ForgedResultsFilterTests {
         "Authentication-Results: other.example.test; spf=pass", "Authentication-Results: mx.example.test.org; none",
         "Authentication-Results: xmx.example.test; none", "X-Authentication-Results: mx.example.test; none",
         "Authentication-Results-X: mx.example.test; none", "Authentication-Result: mx.example.test; none",
-        "ARC-Authentication-Results: i=1; mx.example.test; none", "Authentication-Results: other; mx.example.test=pass",
+        "Authentication-Results: mx.other; spf=pass (mx.example.test) smtp.helo=mx.example.test; dmarc=pass",
+        "Authentication-Results: mx.other (a (b) \\) c); spf=pass smtp.helo=mx.example.test",
+        "Authentication-Results: \"mx.other\" 1; spf=pass smtp.helo=mx.example.test",
+        "Authentication-Results: mx.other; none", "ARC-Authentication-Results: i=1; mx.example.test; none",
+        "Authentication-Results: other; x=mx.example.test",
         "Authentication-Results mx.example.test: x", "Authentication-Results:", "Authentication-Results",
-        "Authentication-Results: (mx.example.test) other; none", "Subject: Authentication-Results: mx.example.test",
+        "Subject: Authentication-Results: mx.example.test",
         " Authentication-Results: mx.example.test; none", "\rAuthentication-Results: mx.example.test; none",
     ])
     func `everything else stays as it is`(field: String) {
@@ -71,12 +86,25 @@ struct ForgedResultsFilterTests {
         #expect(Self.filter("Authentication-Results: \"our id\"; none\r\n", id: "Our ID").removed == 1)
     }
 
-    @Test func `a field without end is decided by its beginning`() {
+    /// A reader may find our name behind whatever is not looked at.
+    @Test func `a field that is too long is taken out whoever it is of`() {
         let long = String(repeating: " x=y;\r\n", count: 30_000)
-        let forged = Self.filter("\(Self.ours)\(long)A: 1\r\n\r\nx")
-        #expect(forged.text == "A: 1\r\n\r\nx" && forged.removed == 1)
-        let other = "Authentication-Results: other;\r\n\(long)A: 1\r\n\(Self.ours)\r\nx"
-        #expect(Self.filter(other).text == other.replacing(Self.ours, with: ""))
+        let limit = ForgedResultsFilter.maximumFieldBytes
+        let comment = String(repeating: "x ", count: limit / 2)
+        for field in [
+            "\(Self.ours)\(long)", "Authentication-Results: other;\r\n\(long)",
+            "Authentication-Results: (\(comment))\r\n mx.example.test; dmarc=pass\r\n",
+            "Authentication-Results:\r\n (\(comment))\r\n mx.example.test; dmarc=pass\r\n",
+        ] {
+            let (text, removed) = Self.filter("\(field)A: 1\r\n\r\nx")
+            #expect(text == "A: 1\r\n\r\nx" && removed == 1)
+            #expect(Self.filter("X-\(field)\r\nx").removed == 0)
+        }
+        let start = "Authentication-Results: other; x="
+        for bytes in [limit, limit + 1] {
+            let field = start + String(repeating: "y", count: bytes - start.utf8.count - 2) + "\r\n"
+            #expect(Self.filter(field + "A: 1\r\n").removed == bytes - limit)
+        }
     }
 
     /// However the content is cut, the same comes out.

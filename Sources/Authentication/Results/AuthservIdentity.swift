@@ -17,7 +17,8 @@ struct AuthservIdentity: Sendable {
     /// Whether any reader could take the field for ours.
     ///
     /// Readers differ in what they do with comments, quotation marks and what is broken. To take out a field of nobody
-    /// costs nothing, to leave one that a reader believes is what this is for.
+    /// costs nothing, to leave one that a reader believes is what this is for. So our name may not stand anywhere before
+    /// the first result, comments and quotations included.
     ///
     /// - Parameter rest: of the field, from behind its name.
     func isClaimed(by rest: ArraySlice<UInt8>) -> Bool {
@@ -26,28 +27,71 @@ struct AuthservIdentity: Sendable {
         guard !value.isEmpty, rest[..<value.startIndex].allSatisfy(isBlank) else { return false }
         var reader = ResultsReader(Array(value.dropFirst()))
         if let text = reader.readValue(), Self.key(text) == self.key { return true }
-        let name = Self.firstName(value.dropFirst(), commentsEnd: true)
-        return Self.key(name.isEmpty ? Self.firstName(value.dropFirst(), commentsEnd: false) : name) == self.key
+        let beginning = Self.beforeResults(value.dropFirst())
+        return self.isNamed(in: beginning) || self.isNamed(in: Self.withoutComments(beginning))
     }
 
-    /// The first run of octets that a domain may have, as if comments, quotation marks and backslashes were not there.
-    ///
-    /// - Parameter commentsEnd: comments are skipped; otherwise an opening parenthesis is a blank.
-    private static func firstName(_ bytes: ArraySlice<UInt8>, commentsEnd: Bool) -> String {
-        var name: [UInt8] = []
-        var depth = 0
-        for byte in bytes {
-            if commentsEnd, byte == UInt8(ascii: "(") {
-                depth += 1
-            } else if depth > 0 {
-                if byte == UInt8(ascii: ")") { depth -= 1 }
-            } else if ASCII.isAlphanumeric(byte) || byte >= 0x80 || "-._".utf8.contains(byte) {
-                name.append(byte)
-            } else if !name.isEmpty, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
-                break
+    private enum Quotations: CaseIterable { case ignored, outsideComments, everywhere }
+
+    /// What stands before the first equals sign that no reader takes for a part of a comment or quotation.
+    private static func beforeResults(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let ends = Quotations.allCases.map { Self.endOfBeginning(bytes, $0) }
+        return bytes[..<(ends.max() ?? bytes.endIndex)]
+    }
+
+    /// A parenthesis opens a comment in a comment even behind a backslash, and ends one only without: comments are never
+    /// shorter to a reader.
+    private static func endOfBeginning(_ bytes: ArraySlice<UInt8>, _ quotations: Quotations) -> Int {
+        var (depth, isQuoted, isEscaped) = (0, false, false)
+        for (place, byte) in zip(bytes.indices, bytes) {
+            let wasEscaped = isEscaped
+            isEscaped = byte == UInt8(ascii: "\\") && !wasEscaped
+            switch byte {
+            case UInt8(ascii: "\""):
+                switch quotations {
+                case .ignored: break
+                case .outsideComments: if depth == 0, !wasEscaped || !isQuoted { isQuoted.toggle() }
+                case .everywhere: if !wasEscaped { isQuoted.toggle() }
+                }
+            case UInt8(ascii: "(") where !isQuoted: depth += 1
+            case UInt8(ascii: ")") where !isQuoted && !wasEscaped && depth > 0: depth -= 1
+            case UInt8(ascii: "=") where !isQuoted && depth == 0: return place
+            default: break
             }
-            if name.count > 1024 { break }
         }
-        return String(decoding: name, as: UTF8.self)
+        return bytes.endIndex
+    }
+
+    /// Without each parenthesis that is closed and what stands between; one that is not closed is left.
+    private static func withoutComments(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var rest: [UInt8] = []
+        var starts: [Int] = []
+        for byte in bytes {
+            if byte == UInt8(ascii: "(") { starts.append(rest.count) }
+            if byte == UInt8(ascii: ")"), let start = starts.popLast() {
+                rest.removeSubrange(start...)
+            } else {
+                rest.append(byte)
+            }
+        }
+        return rest[...]
+    }
+
+    /// Whether one of the runs of octets that a domain may have is our name. Quotation marks and backslashes stand in no
+    /// such run, and part none.
+    private func isNamed(in bytes: ArraySlice<UInt8>) -> Bool {
+        let words = bytes.filter { $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }.split { byte in
+            !ASCII.isAlphanumeric(byte) && byte < 0x80 && !"-._".utf8.contains(byte)
+        }
+        return words.contains { self.isNamed(by: $0) }
+    }
+
+    /// Most words are told by their length: a field has thousands, if a sender likes.
+    private func isNamed(by word: ArraySlice<UInt8>) -> Bool {
+        guard word.allSatisfy({ $0 < 0x80 }) else {
+            return word.count <= 1024 && Self.key(String(decoding: word, as: UTF8.self)) == self.key
+        }
+        let name = word.last == ASCII.dot ? word.dropLast() : word
+        return name.count == self.key.utf8.count && name.map(ASCII.lowercased).elementsEqual(self.key.utf8)
     }
 }

@@ -3,7 +3,8 @@ import Mail
 /// Takes Authentication-Results fields out of a message that claim to be ours (RFC 8601 §5), piece by piece.
 ///
 /// Everything else leaves as it came, octet for octet, and nothing in the body is looked at. A field that may be one of
-/// those is held back until its end; no more than ``maximumFieldBytes`` of it, and then its beginning decides.
+/// those is held back until its end. One longer than ``maximumFieldBytes`` is taken out whoever it is of: nobody has results
+/// of that length, and what some reader finds behind them cannot be known.
 package struct ForgedResultsFilter: Sendable {
     private enum State {
         /// At the beginning of a line. Next: any.
@@ -130,12 +131,13 @@ package struct ForgedResultsFilter: Sendable {
         case .passing: output.append(contentsOf: piece)
         case .removed: break
         case .held:
-            let room = Self.maximumFieldBytes - self.held.count
-            self.held.append(contentsOf: piece.prefix(room))
-            guard piece.count > room else { return }
-            let isOurs = self.decide(&output)
-            self.field = isOurs ? .removed : .passing
-            if !isOurs { output.append(contentsOf: piece.dropFirst(room)) }
+            guard piece.count <= Self.maximumFieldBytes - self.held.count else {
+                self.field = .removed
+                self.removed += 1
+                self.held.removeAll(keepingCapacity: true)
+                return
+            }
+            self.held.append(contentsOf: piece)
         }
     }
 
@@ -146,14 +148,13 @@ package struct ForgedResultsFilter: Sendable {
 
     /// The field before has ended.
     private mutating func settle(_ output: inout [UInt8]) {
-        if self.field == .held { _ = self.decide(&output) }
+        if self.field == .held { self.decide(&output) }
         self.field = .passing
     }
 
-    private mutating func decide(_ output: inout [UInt8]) -> Bool {
+    private mutating func decide(_ output: inout [UInt8]) {
         let isOurs = self.identity.isClaimed(by: self.held.dropFirst(Self.name.count))
         if isOurs { self.removed += 1 } else { output += self.held }
         self.held.removeAll(keepingCapacity: true)
-        return isOurs
     }
 }
