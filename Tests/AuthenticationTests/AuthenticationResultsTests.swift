@@ -80,6 +80,20 @@ struct AuthenticationResultsTests {
         #expect(Self.text(helo).hasSuffix("smtp.helo=\"? ?\"\r\n"))
     }
 
+    /// What is left of an address would be somebody else's: `x@bank.example` and then `.evil.example`.
+    @Test func `a property that is too long is left out and never cut`() throws {
+        let long = String(repeating: "x", count: 320 - 13) + "@bank.example"
+        let fits = Method("spf", "pass", [.init("smtp", "helo", String(long.dropFirst()))])
+        #expect(Self.text(fits).contains("@bank.example\r\n"))
+        let method = Method("dkim", "pass", reason: long + ".", [.init("header", "i", long + ".evil.example")])
+        #expect(Self.text(method) == "Authentication-Results: mx.example.test;\r\n\tdkim=pass\r\n")
+        var signature = DKIMResult(outcome: .pass)
+        signature.identity = long + ".evil.example"
+        #expect(Self.text(.dkim(signature)).hasSuffix("dkim=pass header.i=@bank.example.evil.example\r\n"))
+        signature.identity = "a@evil.example"
+        #expect(Self.text(.dkim(signature)).hasSuffix("dkim=pass header.i=a@evil.example\r\n"))
+    }
+
     private static let hostile = [
         "a\r\nX-Evil: yes", "a\" ; dmarc=pass", "a; dmarc=pass", "a) dmarc=pass (", "\\", "\"", "a\\\"; dmarc=pass",
         "\u{0}\u{7F}\u{1B}[0m", "\u{2028}dmarc=pass", "\u{85}", "=?utf-8?q?x?=", "(", ")", "a b", "", "[192.0.2.1]",

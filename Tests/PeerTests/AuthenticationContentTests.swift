@@ -36,7 +36,7 @@ import Testing
         #expect(message.text.contains("Subject: [changed] hello\r\n") && message.text.contains("X-Put: x\r\n"))
         #expect(message.text.hasSuffix("\r\n\r\nnothing\r\nrest\r\n") && !message.text.contains("X-Gone"))
         #expect(try message.results().methods.contains("dkim=pass"))
-        #expect(try message.results().methods.last == "dmarc=pass")
+        #expect(try message.results().methods.contains("dmarc=pass"))
         // It is another message now, and we answer for it.
         #expect(try world.verdicts(of: message) == [false])
         let chain = try PythonAuthentication.ask(.arcVerify(message.bytes, world.peerNames))
@@ -105,7 +105,7 @@ import Testing
             }
             let message = try world.arrived(number + 1)
             let methods = try message.results().methods
-            #expect(methods.first == "spf=\(result)" && methods.last == "dmarc=pass", "\(methods)")
+            #expect(methods.first == "spf=\(result)" && methods.contains("dmarc=pass"), "\(methods)")
             #expect(try world.verdicts(of: message) == [true])
         }
     }

@@ -4,7 +4,7 @@ import Mail
 package struct AuthenticationFinding: Sendable {
     package let client: AuthenticatedClient
     package let spf: SPFFinding
-    /// In the order of the signatures; empty without any.
+    /// In the order of the signatures, without those that were too many to be verified; empty without any.
     package let dkim: [DKIMResult]
     package let arc: ARCResult
     /// What all author domains come to.
@@ -25,19 +25,21 @@ package struct AuthenticationFinding: Sendable {
         let dmarc = DMARCResult.combined(authors)
         self.client = client
         self.spf = spf
-        self.dkim = dkim
+        self.dkim = Array(dkim.prefix(policy.options.dkim.signatures))
         self.arc = arc
         self.dmarc = dmarc
-        let facts = Self.facts(spf, dkim, arc)
+        let facts = Self.facts(spf, self.dkim, arc)
         // The one that is told comes first, so that where several are as strict it is the reason too.
         let ordered = authors.filter { $0 == dmarc } + authors.filter { $0 != dmarc }
         self.decision = DMARCDecision.strictest(
             ordered.map {
                 DMARCDecision($0, policy.options.dmarc, trust: policy.trust(client, $0, arc), facts: facts)
             })
-        self.results = AuthenticationResults(
-            policy.authservID, Self.methods(client, spf, dkim, arc, dmarc, self.decision))
-        self.fields = self.results.text(client.isInternational ? .utf8 : .ascii)
+        let encoding = client.isInternational ? AuthenticationResults.Encoding.utf8 : .ascii
+        let methods = Self.methods(client, spf, arc, dmarc, self.decision)
+        self.results = AuthenticationResults(policy.authservID, methods)
+            .adding(self.dkim, of: dkim.count, toBytes: Self.maximumFieldBytes, encoding)
+        self.fields = self.results.text(encoding)
         if policy.options.spf.field { self.fields += policy.spf.field(for: spf, client) }
     }
 
@@ -74,20 +76,43 @@ extension AuthenticationFinding {
             + ["arc=\(arc.outcome.rawValue)"]
     }
 
+    /// Of Authentication-Results. Primaries look at a part of a header, and a sender can add signatures as he likes.
+    private static let maximumFieldBytes = 8192
+
+    /// All but DKIM, whose list a sender can make long, so that it is the last.
     private static func methods(
-        _ client: AuthenticatedClient, _ spf: SPFFinding, _ dkim: [DKIMResult], _ arc: ARCResult, _ dmarc: DMARCResult,
+        _ client: AuthenticatedClient, _ spf: SPFFinding, _ arc: ARCResult, _ dmarc: DMARCResult,
         _ decision: DMARCDecision
     ) -> [AuthenticationResults.Method] {
         var mailFrom = AuthenticationResults.Method.spf(spf.mailFrom, client.reversePath, helo: client.helo)
         if spf.isGuess { mailFrom.comment = "best guess, no record" }
         let helo = spf.helo.map { [AuthenticationResults.Method.spf($0, client.reversePath, helo: client.helo)] } ?? []
-        return [mailFrom] + helo + (dkim.isEmpty ? [.dkimNone] : dkim.map { .dkim($0) })
+        return [mailFrom] + helo + [.dmarc(dmarc, disposition: decision.disposition)]
             + [
                 .arc(
                     arc.outcome.rawValue, remote: client.address, oldestPass: arc.oldestPass,
                     comment: arc.isTemporary ? arc.reason : nil)
             ]
-            + [.dmarc(dmarc, disposition: decision.disposition)]
+    }
+}
+
+extension AuthenticationResults {
+    /// With so many results of signatures as fit, the last of which says how many more there are.
+    ///
+    /// - Parameter count: of the signatures that the message has.
+    fileprivate func adding(
+        _ dkim: [DKIMResult], of count: Int, toBytes limit: Int, _ encoding: Encoding
+    ) -> AuthenticationResults {
+        guard !dkim.isEmpty else { return AuthenticationResults(self.authservID, self.methods + [.dkimNone]) }
+        let all = AuthenticationResults(self.authservID, self.methods + dkim.map { .dkim($0) })
+        // Room for the comment.
+        var some = all.shortened(toBytes: limit - 100, encoding)
+        let left = count - (some.methods.count - self.methods.count)
+        if left > 0, var last = some.methods.popLast() {
+            last.comment = "\(left) more not shown" + (last.comment.map { ", \($0)" } ?? "")
+            some.methods.append(last)
+        }
+        return some
     }
 }
 

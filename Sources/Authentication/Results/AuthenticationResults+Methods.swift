@@ -17,7 +17,8 @@ extension AuthenticationResults.Method {
     /// `pass` does not ask how much of the message it is about.
     package static func dkim(_ result: DKIMResult) -> Self {
         let values = [
-            ("d", result.domain), ("i", result.identity), ("s", result.selector), ("a", result.algorithm?.rawValue),
+            ("d", result.domain), ("i", result.shownIdentity), ("s", result.selector),
+            ("a", result.algorithm?.rawValue),
             ("b", result.signaturePrefix.map { String($0.prefix(8)) }),
         ]
         var notes: [String] = []
@@ -61,5 +62,13 @@ extension AuthenticationResults.Method {
     /// Whether the client's address has a name that has the address (RFC 8601 §3).
     package static func iprev(_ result: String, _ address: IPAddress, name: String? = nil) -> Self {
         Self("iprev", result, comment: name, [Property("policy", "iprev", "\(address)")])
+    }
+}
+
+extension DKIMResult {
+    /// Without the local part if that is too long: it means nothing to anybody but the signer (RFC 6376 §3.5).
+    fileprivate var shownIdentity: String? {
+        guard let identity, identity.utf8.count > 256 else { return self.identity }
+        return identity.lastIndex(of: "@").map { String(identity[$0...]) }
     }
 }

@@ -9,7 +9,8 @@ extension AuthenticationResults {
         case utf8
     }
 
-    /// Longer values are cut: nothing that could be trusted is (a path has 256 octets, RFC 5321 §4.5.3.1.3).
+    /// Longer properties are left out, and never cut: what is left of an address would be another one. Nothing that could
+    /// be trusted is longer (a path has 256 octets, RFC 5321 §4.5.3.1.3).
     private static let maximumValueBytes = 320
     private static let maximumCommentBytes = 200
 
@@ -21,7 +22,7 @@ extension AuthenticationResults {
     ) -> String {
         var folder = ResultsFolder("\(fieldName):")
         if let instance { folder.add("i=\(instance);") }
-        let authservID = Self.value(self.authservID, encoding)
+        let authservID = Self.quoted(Self.cut(Self.encoded(self.authservID, encoding), Self.maximumValueBytes))
         guard !self.methods.isEmpty else {
             folder.add("\(authservID);")
             folder.add("none")
@@ -42,6 +43,18 @@ extension AuthenticationResults {
         self.methods.map { Self.pieces(of: $0, encoding).joined(separator: " ") }
     }
 
+    /// With no more methods, from the first, than make a field of this length; some less, because folds are counted
+    /// everywhere.
+    package func shortened(toBytes limit: Int, _ encoding: Encoding) -> Self {
+        // The longest name of a field, and what ends a method.
+        var bytes = "ARC-Authentication-Results: i=50;".utf8.count + 2 * Self.maximumValueBytes
+        let kept = self.methods.prefix { method in
+            bytes += Self.pieces(of: method, encoding).reduce(2) { $0 + $1.utf8.count + 3 }
+            return bytes <= limit
+        }
+        return Self(self.authservID, Array(kept))
+    }
+
     /// Between any two of them the line may be folded.
     private static func pieces(of method: Method, _ encoding: Encoding) -> [String] {
         var pieces = ["\(Self.keyword(method.name))=\(Self.keyword(method.result))"]
@@ -53,11 +66,11 @@ extension AuthenticationResults {
                 pieces[pieces.count - 1] += ")"
             }
         }
-        if let reason = method.reason, !reason.isEmpty { pieces.append("reason=\(Self.value(reason, encoding))") }
-        for property in method.properties where !property.value.isEmpty {
+        if let reason = method.reason.flatMap({ Self.value($0, encoding) }) { pieces.append("reason=\(reason)") }
+        for property in method.properties {
+            guard let value = Self.value(property.value, encoding, allowsAddress: true) else { continue }
             let type = property.type.isEmpty ? "" : Self.keyword(property.type) + "."
-            pieces.append(
-                "\(type)\(Self.keyword(property.name))=\(Self.value(property.value, encoding, allowsAddress: true))")
+            pieces.append("\(type)\(Self.keyword(property.name))=\(value)")
         }
         return pieces
     }
@@ -70,9 +83,15 @@ extension AuthenticationResults {
 
     // MARK: Values
 
+    /// - Returns: nil if it is empty or too long.
+    private static func value(_ text: String, _ encoding: Encoding, allowsAddress: Bool = false) -> String? {
+        let safe = Self.encoded(text, encoding)
+        guard (1...Self.maximumValueBytes).contains(safe.utf8.count) else { return nil }
+        return Self.quoted(safe, allowsAddress: allowsAddress)
+    }
+
     /// A token or a quoted string; of a property also a mailbox or domain as it is (RFC 8601 §2.2).
-    private static func value(_ text: String, _ encoding: Encoding, allowsAddress: Bool = false) -> String {
-        let safe = Self.cut(Self.encoded(text, encoding), Self.maximumValueBytes)
+    private static func quoted(_ safe: String, allowsAddress: Bool = false) -> String {
         let isToken = !safe.isEmpty && safe.unicodeScalars.allSatisfy(Self.isTokenCharacter)
         if isToken || allowsAddress && Self.isAddress(safe) { return safe }
         var quoted = "\""
