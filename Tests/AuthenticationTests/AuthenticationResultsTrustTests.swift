@@ -4,11 +4,13 @@ import Testing
 
 struct TrustedSealerTests {
     /// The newest last, each as sealer and results.
-    private static func override(_ sets: (String, String)..., trusted: Set<String> = ["list.example"]) throws -> Int? {
+    private static func override(
+        _ sets: (String, String)..., trusted: Set<String> = ["list.example"], unsigned: Set<Int> = []
+    ) throws -> Int? {
         let chain = try sets.enumerated().map { index, set in
             SealedResults(
                 instance: index + 1, sealer: try #require(DomainName(set.0)),
-                results: Array("i=\(index + 1); mx.\(set.0); \(set.1)".utf8))
+                results: Array("i=\(index + 1); mx.\(set.0); \(set.1)".utf8), signsFrom: !unsigned.contains(index + 1))
         }
         let author = try #require(DomainName("author.example"))
         let names = Set(try trusted.map { try #require(DomainName($0)) })
@@ -20,7 +22,7 @@ struct TrustedSealerTests {
 
     @Test func `a trusted sealer's word counts, nobody else's does`() throws {
         #expect(try Self.override(("list.example", Self.pass)) == 1)
-        #expect(try Self.override(("LIST.example", "dmarc=pass")) == 1)
+        #expect(try Self.override(("LIST.example", Self.pass)) == 1)
         #expect(try Self.override(("other.example", Self.pass)) == nil)
         #expect(try Self.override(("sub.list.example", Self.pass)) == nil)
         #expect(try Self.override(("list.example", Self.fail)) == nil)
@@ -41,9 +43,28 @@ struct TrustedSealerTests {
                 ("list.example", Self.pass), ("attacker.example", Self.pass), ("list.example", Self.fail)) == nil)
     }
 
+    /// Whoever had the message after that set may have put another author in.
+    @Test func `a set that does not sign From ends the run`() throws {
+        let both: Set = ["list.example", "forwarder.example"]
+        #expect(try Self.override(("list.example", Self.pass), unsigned: [1]) == nil)
+        #expect(
+            try Self.override(
+                ("list.example", Self.pass), ("forwarder.example", Self.fail), trusted: both, unsigned: [1]) == nil)
+        #expect(
+            try Self.override(
+                ("list.example", Self.pass), ("forwarder.example", Self.pass), trusted: both, unsigned: [1]) == 2)
+        #expect(
+            try Self.override(
+                ("list.example", Self.pass), ("forwarder.example", Self.pass), trusted: both, unsigned: [2]) == nil)
+    }
+
     @Test(arguments: [
         ("dmarc=pass header.from=other.example", false), ("dmarc=pass header.from=a@author.example", true),
         ("dmarc=pass header.from=author.example; dmarc=fail", false), ("dmarc=temperror; spf=pass", false),
+        ("dmarc=pass", false), ("dmarc=pass header.from=\"\"", false),
+        ("dmarc=pass; spf=pass smtp.mailfrom=other.example; dkim=pass header.d=other.example", false),
+        ("dmarc=pass; dkim=pass header.d=author.example", true),
+        ("dmarc=pass; dmarc=fail; dkim=pass header.d=author.example", false),
         ("dmarc=none; spf=pass smtp.mailfrom=x@bounce.author.example", true),
         ("spf=pass smtp.mailfrom=author.example", true), ("spf=pass smtp.mailfrom=other.example", false),
         ("spf=fail smtp.mailfrom=author.example", false), ("spf=pass smtp.helo=author.example", false),
@@ -61,7 +82,11 @@ struct TrustedSealerTests {
     @Test func `a chain with gaps or repetitions is none`() throws {
         let domain = try #require(DomainName("list.example"))
         let sets = { (numbers: [Int]) in
-            numbers.map { SealedResults(instance: $0, sealer: domain, results: Array("i=1; x; dmarc=pass".utf8)) }
+            numbers.map {
+                SealedResults(
+                    instance: $0, sealer: domain, results: Array("i=1; x; dmarc=pass header.from=list.example".utf8),
+                    signsFrom: true)
+            }
         }
         for (numbers, isChain) in [
             ([1], true), ([2, 1], true), ([2], false), ([1, 3], false), ([1, 1], false), ([0], false),

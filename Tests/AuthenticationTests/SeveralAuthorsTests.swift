@@ -57,4 +57,9 @@ struct SeveralAuthorsTests {
         #expect(try await !Self.isAccepted("x@partner.example, ceo@bank.example"))
         #expect(try await !Self.isAccepted("x@bank.example"))
     }
+
+    @Test func `a sealer who does not sign From says nothing of the author`() async throws {
+        #expect(try await Self.isAccepted("x@partner.example", signed: ["from", "subject"]))
+        #expect(try await !Self.isAccepted("x@partner.example", signed: ["subject"]))
+    }
 }

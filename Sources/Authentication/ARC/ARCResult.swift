@@ -32,6 +32,8 @@ package struct ARCSet: Hashable, Sendable {
     package let selector: String
     /// `d=` of its message signature, which need not be the same.
     package let messageDomain: String
+    /// Whether its message signature covers From, which RFC 8617 leaves open.
+    package let signsFrom: Bool
     /// The value of ARC-Authentication-Results behind `i=`, unfolded.
     package let results: String
 }

@@ -134,6 +134,7 @@ extension ARCChain {
                 instance: index + 1, chainValidation: set.sealSignature.chainValidation,
                 domain: set.sealSignature.common.domain, selector: set.sealSignature.common.selector,
                 messageDomain: set.messageSignature.common.domain,
+                signsFrom: set.messageSignature.names.contains("from"),
                 results: header.fields[set.results].textBehindInstance)
         }
     }

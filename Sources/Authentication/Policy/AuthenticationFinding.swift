@@ -139,7 +139,8 @@ extension ARCResult {
         return self.sets.compactMap { set in
             DomainName(set.domain).map {
                 SealedResults(
-                    instance: set.instance, sealer: $0, results: Array("i=\(set.instance); \(set.results)".utf8))
+                    instance: set.instance, sealer: $0, results: Array("i=\(set.instance); \(set.results)".utf8),
+                    signsFrom: set.signsFrom)
             }
         }
     }

@@ -8,8 +8,11 @@ package struct SealedResults: Hashable, Sendable {
     package let sealer: DomainName
     /// The value of its ARC-Authentication-Results field, with `i=`.
     package let results: [UInt8]
+    /// Nobody behind it can have changed the author.
+    package let signsFrom: Bool
 
-    package init(instance: Int, sealer: DomainName, results: [UInt8]) {
+    package init(instance: Int, sealer: DomainName, results: [UInt8], signsFrom: Bool) {
+        self.signsFrom = signsFrom
         self.instance = instance
         self.sealer = sealer
         self.results = results
@@ -27,8 +30,9 @@ package struct TrustedSealer: Hashable, Sendable {
     /// Everybody can seal anything, so that a chain is worth what its sealers are. From the newest instance downwards,
     /// all sealers must be trusted without a gap: each of them says truly from whom it had the message. The oldest of
     /// that run had it from somebody who is not trusted, so that what it saw is what the author sent, as far as can be
-    /// known. It must have seen DMARC pass for the same author domain; or, where it did not evaluate DMARC, SPF or DKIM
-    /// for a domain that is aligned with it. What newer instances found does not matter: they saw what was changed.
+    /// known. It must have seen DMARC pass for the same author domain; or, where it did not evaluate DMARC or does not say
+    /// for whom, SPF or DKIM for a domain that is aligned with it. What newer instances found does not matter: they saw
+    /// what was changed. A set that does not sign From ends the run, for somebody behind it may have written another.
     ///
     /// - Parameters:
     ///   - sets: all of a chain that was found to pass; of others there is nothing to ask.
@@ -39,7 +43,7 @@ package struct TrustedSealer: Hashable, Sendable {
     ) {
         let chain = sets.sorted { $0.instance > $1.instance }
         guard chain.map(\.instance) == Array(stride(from: chain.count, to: 0, by: -1)) else { return nil }
-        guard let oldest = chain.prefix(while: { trusted.contains($0.sealer) }).last else { return nil }
+        guard let oldest = chain.prefix(while: { $0.signsFrom && trusted.contains($0.sealer) }).last else { return nil }
         guard let results = AuthenticationResults(oldest.results, isARC: true) else { return nil }
         guard results.attests(author, isAligned) else { return nil }
         self.domain = oldest.sealer
@@ -52,12 +56,9 @@ extension AuthenticationResults {
     fileprivate func attests(_ author: DomainName, _ isAligned: (DomainName) -> Bool) -> Bool {
         let dmarc = self.methods(named: "dmarc")
         let evaluated = dmarc.filter { $0.result != "none" && $0.result != "bestguesspass" }
-        if !evaluated.isEmpty {
-            return evaluated.allSatisfy { method in
-                guard method.result == "pass" else { return false }
-                return method.value("header", "from").map { Self.domain($0) == author } ?? true
-            }
-        }
+        guard evaluated.allSatisfy({ $0.result == "pass" }) else { return false }
+        let authors = evaluated.compactMap { $0.value("header", "from") }
+        if !authors.isEmpty { return authors.allSatisfy { Self.domain($0) == author } }
         return self.methods.contains { method in
             guard method.result == "pass" else { return false }
             let value: String? =
