@@ -57,24 +57,34 @@ struct PublicSuffixTests {
     }
 
     @Test(arguments: [
-        ("com\n<html>\n", 2), ("com\n\nnet\n..\n", 4), ("a.*.example\n", 1), ("!com\n", 1), ("// only comments\n", 2),
-        ("", 1), ("com\n\u{0}\n", 2), ("!*.ck", 1),
+        ("com\n<html>\n<body>\n", 2), ("a.*.example\n", 1), ("!com\n", 1), ("// only comments\n", 2),
+        ("", 1), ("\u{0}\n", 1), ("!*.ck", 1),
     ])
     func `a file that is no such list is an error with its line`(text: String, line: Int) throws {
         let error = #expect(throws: PublicSuffixList.SyntaxError.self) { try PublicSuffixList(text.utf8) }
         #expect(error?.line == line)
     }
 
+    @Test(arguments: [
+        ("com\n<html>\nuk\n", [2]), ("com\n\nnet\n..\n", [4]), ("// a\ncom\n!uk\na.*.b\nck\n", [3, 4]),
+        ("com\nuk\n", []),
+    ])
+    func `a line that is no name to us is skipped and told`(text: String, lines: [Int]) throws {
+        let list = try PublicSuffixList(text.utf8)
+        #expect(list.skipped == lines && list.ruleCount == 2)
+    }
+
     @Test func `line ends of either kind and octets that are no text`() throws {
         #expect(try PublicSuffixList("com\r\nco.uk\r\n".utf8).ruleCount == 2)
         #expect(throws: PublicSuffixList.SyntaxError.self) { try PublicSuffixList([0x63, 0xFF, 0x0A]) }
+        #expect(try PublicSuffixList([0x63, 0xFF, 0x0A, 0x63]).skipped == [1])
     }
 
     /// The list as Debian has it.
     @Test(.enabled(if: FileManager.default.fileExists(atPath: Self.path), "publicsuffix is not installed"))
     func `the real list is read whole`() throws {
         let list = try PublicSuffixList(try Data(contentsOf: URL(filePath: Self.path)))
-        #expect(list.ruleCount > 9000)
+        #expect(list.ruleCount > 9000 && list.skipped.isEmpty)
         for (name, expected) in [
             ("mail.example.co.uk", "example.co.uk"), ("a.www.ck", "www.ck"), ("b.c.kobe.jp", "b.c.kobe.jp"),
             ("a.b.c.kobe.jp", "b.c.kobe.jp"), ("city.kobe.jp", "city.kobe.jp"), ("x.city.kobe.jp", "city.kobe.jp"),

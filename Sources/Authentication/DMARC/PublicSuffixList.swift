@@ -17,7 +17,7 @@ package struct PublicSuffixList: Sendable {
         static let exception = Kinds(rawValue: 4)
     }
 
-    /// A line that is no rule.
+    /// What was read is no list.
     package struct SyntaxError: Error, Hashable, CustomStringConvertible {
         /// From 1.
         package let line: Int
@@ -28,12 +28,16 @@ package struct PublicSuffixList: Sendable {
     /// The most labels of any rule, so that long names do not cost more.
     private var maximumLabels = 1
 
+    /// Lines that are no rules to us, from 1. Lists are made by others, and a name that they know and we do not is no
+    /// reason not to start; but somebody should be told.
+    package private(set) var skipped: [Int] = []
+
     package var ruleCount: Int { self.rules.count }
 
     /// Reads `public_suffix_list.dat`. U-labels become A-labels.
     ///
-    /// - Throws: ``SyntaxError`` for the first line that is no rule, and for a file without any: what was read then is
-    ///   something else, and every domain would be another's subdomain.
+    /// - Throws: for a file without any rule, and, with the first line that is none, for one with more other lines than
+    ///   rules: what was read then is something else, and every domain would be another's subdomain.
     package init(_ bytes: some Sequence<UInt8>) throws(SyntaxError) {
         var number = 0
         for line in Array(bytes).split(separator: ASCII.lineFeed, omittingEmptySubsequences: false) {
@@ -42,8 +46,12 @@ package struct PublicSuffixList: Sendable {
             let text = line.drop(while: ASCII.isBlank).prefix { !ASCII.isBlank($0) && $0 != ASCII.carriageReturn }
             guard !text.isEmpty, !text.starts(with: "//".utf8) else { continue }
             guard let rule = String(validatingUTF8: text), self.add(rule) else {
-                throw SyntaxError(line: number, description: "not a rule of a public suffix list")
+                self.skipped.append(number)
+                continue
             }
+        }
+        if let first = self.skipped.first, self.skipped.count > self.rules.count {
+            throw SyntaxError(line: first, description: "not a rule of a public suffix list")
         }
         guard !self.rules.isEmpty else { throw SyntaxError(line: number, description: "no rule in the whole file") }
     }
