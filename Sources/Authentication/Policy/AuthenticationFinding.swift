@@ -35,7 +35,7 @@ package struct AuthenticationFinding: Sendable {
             ordered.map {
                 DMARCDecision($0, policy.options.dmarc, trust: policy.trust(client, $0, arc), facts: facts)
             })
-        let encoding = client.isInternational ? AuthenticationResults.Encoding.utf8 : .ascii
+        let encoding = client.resultsEncoding
         let methods = Self.methods(client, spf, arc, dmarc, self.decision)
         self.results = AuthenticationResults(policy.authservID, methods)
             .adding(self.dkim, of: dkim.count, toBytes: Self.maximumFieldBytes, encoding)
@@ -51,7 +51,7 @@ package struct AuthenticationFinding: Sendable {
             return
         }
         do {
-            let statements = self.results.statements(self.client.isInternational ? .utf8 : .ascii)
+            let statements = self.results.statements(self.client.resultsEncoding)
             self.fields = try sealer.fields(for: stored, chain: self.arc, results: statements, at: now) + self.fields
         } catch {
             self.fault = "not sealed: \(error.message)"

@@ -21,7 +21,7 @@ package struct AuthenticatedClient: Hashable, Sendable {
     /// Empty if it did not say.
     package let helo: String
     package let reversePath: ReversePath
-    /// The message came with SMTPUTF8, so that what is told of it need not be ASCII.
+    /// The message came with SMTPUTF8.
     package let isInternational: Bool
 
     package init(address: IPAddress, helo: String?, reversePath: ReversePath, isInternational: Bool = false) {
@@ -29,5 +29,14 @@ package struct AuthenticatedClient: Hashable, Sendable {
         self.address = address
         self.helo = helo ?? ""
         self.reversePath = reversePath
+    }
+}
+
+extension AuthenticatedClient {
+    /// What is told may be more than ASCII only where the reverse-path is, which no server without SMTPUTF8 takes anyway.
+    /// Clients say SMTPUTF8 with every message, and a U-label from HELO or a signature in our field would make one out of
+    /// a message that needs none, and that cannot be forwarded to such a server then.
+    var resultsEncoding: AuthenticationResults.Encoding {
+        self.isInternational && !(self.reversePath.mailbox?.isASCII ?? true) ? .utf8 : .ascii
     }
 }

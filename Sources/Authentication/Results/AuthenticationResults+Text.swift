@@ -5,7 +5,7 @@ extension AuthenticationResults {
     package enum Encoding: Hashable, Sendable {
         /// Domains become A-labels, local parts that are not ASCII are left out, other text gets question marks.
         case ascii
-        /// The message came with SMTPUTF8, so that U-labels and other text may stay.
+        /// The message needs SMTPUTF8 in any case, so that U-labels and other text may stay.
         case utf8
     }
 

@@ -2,7 +2,7 @@ import Authentication
 import Mail
 import Testing
 
-struct ResultsLengthTests {
+struct ResultsFieldTests {
     /// A message with so many signatures, none of which is one.
     private static func header(signatures: Int, identity: String = "") -> String {
         let signature = "DKIM-Signature: v=1; d=evil.example; s=sel; i=\(identity)@evil.example; a=rsa-sha256"
@@ -38,5 +38,21 @@ struct ResultsLengthTests {
         #expect(Self.names(finding).prefix(3) == ["spf", "dmarc", "arc"] && shown > 5)
         let last = try #require(finding.results.methods.last?.comment)
         #expect(last.hasPrefix("\(100 - shown) more not shown, "))
+    }
+
+    @Test(arguments: [
+        (nil, true, false), ("user@client.example", true, false), ("user@bücher.example", true, true),
+        ("ü@client.example", true, true), ("ü@client.example", false, false),
+    ])
+    func `only a message that needs SMTPUTF8 anyway gets more than ASCII`(
+        path: String?, isInternational: Bool, mayHave: Bool
+    ) async throws {
+        var fixture = MessageFixture()
+        fixture.isInternational = isInternational
+        if let path { fixture.reversePath = .mailbox(try #require(Mailbox(path))) }
+        fixture.options.spf.field = false
+        let finding = try await fixture.finding(header: "From: a@bücher.example")
+        #expect(finding.fields.isASCII == !mayHave)
+        #expect(finding.fields.contains("header.from=\(mayHave ? "bücher" : "xn--bcher-kva").example"))
     }
 }
