@@ -97,6 +97,26 @@ import Testing
         #expect(try PythonAuthentication.ask(.arcVerify(changed, world.peerNames)).result == "fail")
     }
 
+    @Test func `a chain that somebody broke is said to be, once, and the message still arrives`() throws {
+        let world = try self.world()
+        let results = Array("Authentication-Results: good.test; spf=pass smtp.mailfrom=a@x.test\r\n".utf8)
+        let content = results + AuthenticationWorld.message(from: "a@good.test")
+        let fields = try #require(
+            try PythonAuthentication.ask(.arcSign(content, world.plan(Self.rsa), server: "good.test")).fields)
+        let broken = Array(fields.joined().utf8) + content + Array("more\r\n".utf8)
+        #expect(try world.send(broken, from: "a@good.test").code == 250)
+        let message = try world.arrived()
+        #expect(try message.results().methods.contains("arc=fail") && message.results().methods.last == "dmarc=pass")
+        #expect(message.all("ARC-Seal").map { $0.contains("cv=fail") } == [true, false], "\(message.text)")
+        let chain = try PythonAuthentication.ask(.arcVerify(message.bytes, world.peerNames))
+        #expect(chain.result != "pass" && chain.reason?.contains("ARC-Seal[2] reported failure") == true, "\(chain)")
+        // Who gets that once more has nothing to add to it.
+        #expect(try world.send(message.bytes, from: "a@good.test").code == 250)
+        let again = try world.arrived(2)
+        #expect(again.names.first == "Authentication-Results" && again.all("ARC-Seal").count == 2)
+        #expect(try again.results().methods.contains("arc=fail"))
+    }
+
     @Test func `results that others claim to be ours do not arrive, and theirs do as they were`() throws {
         let world = try self.world()
         let forged = [

@@ -43,7 +43,7 @@ final class AuthenticationWorld {
     init(
         keys names: [String] = [], records: String = "", authentication: ([String: Key]) -> String = { _ in "" },
         silent: [String] = [], primary: Endpoint? = nil, transport: ((Endpoint) -> String)? = nil, more: String = "",
-        rules: [String: String] = [:]
+        rules: [String: String] = [:], isEnabled: Bool = true
     ) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
@@ -55,7 +55,7 @@ final class AuthenticationWorld {
         self.silence = silent.isEmpty ? nil : try SilentNames(silent, others: self.server.address)
         self.sink = try SMTPSink(keepsMessages: true)
         let target = primary ?? self.sink.address
-        let section = (["enabled: true"] + authentication(keys).split(separator: "\n").map(String.init))
+        let section = (["enabled: \(isEnabled)"] + authentication(keys).split(separator: "\n").map(String.init))
             .map { "  \($0)\n" }.joined()
         self.postern = try PosternProcess(
             primary: target, transport: transport.map { $0(target) }, networks: "[\(Self.ours)/32]",
