@@ -88,7 +88,8 @@ import Testing
     @Test func `check_spf and greylisting by SPF need nothing else, and hold where they stand`() throws {
         let world = try AuthenticationWorld(
             more:
-                "restrictions: {recipient: [permit_mynetworks, check_spf, greylist]}\ngreylist: {spf_pass_domains: all}\n",
+                "restrictions: {recipient: [permit_mynetworks, check_spf, greylist]}\n"
+                + "greylist: {spf_pass_domains: all}\n",
             isEnabled: false)
         let send = { (sender: String, client: String) in
             try world.send(AuthenticationWorld.message(from: "a@reject.test"), from: sender, client: client).code
