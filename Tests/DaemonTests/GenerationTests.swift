@@ -69,6 +69,18 @@ struct GenerationTests {
         #expect(fields.contains("h=from:to;"))
     }
 
+    @Test func `a client is exempt from authentication by the values that the reference names, and no others`() throws {
+        try self.configure("authentication: {exempt: [\"cidr:exempt\"]}")
+        for value in ["OK", "permit", "dunno"] {
+            try self.folder.write("rules/exempt", "192.0.2.0/24 \(value)\n")
+            #expect(self.errors() == [])
+            let line = ReferencePage.text.split(separator: "\n").first { $0.contains("because of SPF or DMARC, such") }
+            #expect(line?.contains("`\(value)`") == true)
+        }
+        try self.folder.write("rules/exempt", "192.0.2.0/24 REJECT\n")
+        #expect(self.errors() == ["rules/exempt:1: 'REJECT' is not OK, permit or dunno"])
+    }
+
     @Test func `a file that is not there is told in the system's words`() throws {
         try self.configure("limits: {recipients: 200}")
         #expect(self.errors() == [])

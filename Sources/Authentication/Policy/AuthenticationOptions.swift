@@ -25,8 +25,9 @@ package struct AuthenticationOptions: Options, OptionValue {
             "Our name in `Authentication-Results`; by default `hostname`. Fields that come in under it are removed."),
         .init(
             "exempt", \.exempt,
-            "Tables of clients for whom nothing is refused because of SPF or DMARC, such as `cidr:forwarders.cidr`; "
-                + "any value but DUNNO. What was found is still told."),
+            "Tables of clients for whom nothing is refused because of SPF or DMARC, such as `cidr:forwarders.cidr`: "
+                + "`OK` or `permit` exempts, `dunno` does not, and nothing else may stand there. What was found is "
+                + "still told."),
         .init("spf", \.spf, "Which clients may send for a domain (RFC 7208)."),
         .init("dkim", \.dkim, "Signatures of domains (RFC 6376), theirs and ours."),
         .init("dmarc", \.dmarc, "What domains want to be done with mail in their name that is not theirs (RFC 7489)."),
