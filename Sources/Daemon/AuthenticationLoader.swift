@@ -123,11 +123,3 @@ extension SigningKeyOptions {
         return options
     }
 }
-
-extension SigningKeys {
-    /// The fields for a message that we send ourselves. It goes without where it cannot be signed, for it says that mail
-    /// was not delivered.
-    func signed(_ content: [UInt8]) -> [UInt8] {
-        (try? self.sign(content, at: WallClock.system.now())) ?? []
-    }
-}

@@ -68,7 +68,7 @@ package struct Generation: Sendable {
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) },
-            sign: { authentication.keys.signed($0) })
+            sign: { try authentication.keys.sign($0, at: WallClock.system.now()) })
         self.laneFingerprint = transport.laneFingerprint
         for (table, reference) in zip(recipients, configuration.relayRecipients.tables) {
             loader.warn(table.recipientWarnings, reference)

@@ -21,11 +21,13 @@ final class ReportService: Sendable {
 
     private let parts: Parts
     private let reporting: DMARCReporting
+    private let warn: @Sendable (String) -> Void
 
     init(first: Generation, _ parts: Parts, warn: @escaping @Sendable (String) -> Void) throws {
         let folder = first.configuration.state + "/reports"
         try FolderMaker.make(folder)
         self.parts = parts
+        self.warn = warn
         self.reporting = try DMARCReporting(
             folder: folder, options: first.configuration.dmarcReports, hostname: first.hostname, clock: parts.clock,
             complain: warn)
@@ -67,12 +69,14 @@ final class ReportService: Sendable {
         await self.reporting.run(check: check) { try await self.submit($0, $1) }
     }
 
-    /// Returns when the message is on the disk.
-    private func submit(_ envelope: Envelope, _ content: [UInt8]) async throws {
+    /// Returns when the message is on the disk. A report that cannot be signed goes without: its reader decides.
+    func submit(_ envelope: Envelope, _ content: [UInt8]) async throws {
         let generation = self.parts.generation()
         var incoming = IncomingContent(id: self.parts.queue.beginMessage())
         incoming.buffer = content
-        incoming.head = generation.forwarder.sign(content)
+        do { incoming.head = try generation.forwarder.sign(content) } catch {
+            self.warn("the DMARC report \(incoming.id) goes without a signature: \(error)")
+        }
         let new = incoming.finish(
             arrival: self.parts.clock.now(), envelope: envelope, client: nil, about: nil, needsSMTPUTF8: false,
             lanes: generation.forwarder.lanes)

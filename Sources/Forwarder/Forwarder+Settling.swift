@@ -49,7 +49,7 @@ extension Forwarder {
         _ wanted: [(NoticeKind, [Dispatcher.Job.Result])], about verdicts: Dispatcher.Verdicts,
         _ body: @escaping @Sendable ([NewMessage]) -> Void
     ) {
-        let (queue, message, generation) = (self.queue, verdicts.job.message, self.generation)
+        let (queue, message, generation, events) = (self.queue, verdicts.job.message, self.generation, self.events)
         let limit = self.generation.options.noticeContent.bytes
         let drafts = wanted.map { kind, results in
             self.draft(
@@ -59,7 +59,7 @@ extension Forwarder {
         self.pool.runIfActive(eventLoop: self.loop) {
             drafts.compactMap { draft in
                 let returned = ReturnedContent(of: message, for: draft.kind, limit: limit, queue: queue)
-                return draft.finished(with: returned, generation)
+                return draft.finished(with: returned, generation, events)
             }
         }.whenComplete { result in body((try? result.get()) ?? []) }  // The pool only fails when everything ends.
     }
@@ -89,10 +89,10 @@ extension Forwarder {
                 recipient: index, reply: reply, remote: state.lastRemote, lastAttempt: state.lastAttempt)
         }
         let draft = self.draft(.delay, message, reports, at: now, hasExpired: false)
-        let (queue, generation) = (self.queue, self.generation)
+        let (queue, generation, events) = (self.queue, self.generation, self.events)
         self.pool.runIfActive(eventLoop: self.loop) {
             let returned = ReturnedContent(of: message, for: .delay, limit: 0, queue: queue)
-            return draft.finished(with: returned, generation)
+            return draft.finished(with: returned, generation, events)
         }.whenSuccess { notice in
             let written = notice.map { [$0] } ?? []
             var settlement = Settlement(message: message, time: now)
@@ -184,8 +184,11 @@ private struct ReturnedContent {
 }
 
 extension Notice {
-    /// The notice as a message to be queued; nil if there is nobody to send it to.
-    fileprivate func finished(with returned: ReturnedContent, _ generation: ForwarderGeneration) -> NewMessage? {
+    /// The notice as a message to be queued; nil if there is nobody to send it to. One that cannot be signed goes
+    /// without, for it says that mail was not delivered; the log says so.
+    fileprivate func finished(
+        with returned: ReturnedContent, _ generation: ForwarderGeneration, _ events: EventSink
+    ) -> NewMessage? {
         guard let envelope else { return nil }
         let notice = Notice(
             id: self.id, kind: self.kind, message: self.message, reports: self.reports, hostname: self.hostname,
@@ -193,7 +196,9 @@ extension Notice {
             returnsWhole: returned.isWhole)
         var incoming = IncomingContent(id: self.id)
         incoming.buffer = notice.content
-        incoming.head = generation.sign(incoming.buffer)
+        do { incoming.head = try generation.sign(incoming.buffer) } catch {
+            events.record(.unsigned(self.id, detail: "\(error)"))
+        }
         return incoming.finish(
             arrival: self.time, envelope: envelope, client: nil, about: self.message.id,
             needsSMTPUTF8: envelope.parameters.smtputf8, lanes: generation.lanes)

@@ -11,12 +11,12 @@ package struct ForwarderGeneration: Sendable {
     package let lifetimes: QueueOptions
     package let routes: RouteTable
     package let lanes: LaneNaming
-    /// Gives the fields to be put in front of content of ours, such as a signature.
-    package let sign: @Sendable (_ content: [UInt8]) -> [UInt8]
+    /// Gives the fields to be put in front of content of ours, such as a signature; throws if they cannot be made.
+    package let sign: @Sendable (_ content: [UInt8]) throws -> [UInt8]
 
     package init(
         options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming,
-        sign: @escaping @Sendable (_ content: [UInt8]) -> [UInt8] = { _ in [] }
+        sign: @escaping @Sendable (_ content: [UInt8]) throws -> [UInt8] = { _ in [] }
     ) {
         self.sign = sign
         self.options = options

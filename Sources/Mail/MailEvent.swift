@@ -24,6 +24,8 @@ package enum MailEvent: Sendable {
     case destinationUp(String)
     /// A record of the queue cannot be read and was set aside.
     case damaged(QueueID, detail: String)
+    /// A message of ours goes without the signature that it should have.
+    case unsigned(QueueID, detail: String)
 
     package struct Queued: Sendable {
         package var session: String?
@@ -203,6 +205,7 @@ extension MailEvent {
                 "destination_down", ("destination", destination), ("reply", reply.oneLine), ("due", due.rfc3339))
         case .destinationUp(let destination): Self.fields("destination_up", ("destination", destination))
         case .damaged(let id, let detail): Self.fields("damaged", ("id", id.description), ("detail", detail))
+        case .unsigned(let id, let detail): Self.fields("unsigned", ("id", id.description), ("detail", detail))
         }
     }
 

@@ -62,7 +62,7 @@ struct GenerationTests {
             """)
         let generation = try Generation(file: self.file, number: 1)
         let content = Array("From: a@example.test\r\nTo: b@example.net\r\n\r\nHello\r\n".utf8)
-        let fields = String(decoding: generation.forwarder.sign(content), as: UTF8.self)
+        let fields = String(decoding: try generation.forwarder.sign(content), as: UTF8.self)
         #expect(fields.contains("s=one;"))
         #expect(fields.contains("h=from;"))
         #expect(fields.contains("s=two;"))

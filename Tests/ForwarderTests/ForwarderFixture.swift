@@ -45,7 +45,8 @@ final class ForwarderFixture: Sendable {
     init(
         routes: [String: String], options: ForwarderOptions = ForwarderOptions(),
         lifetimes: QueueOptions = QueueOptions(),
-        names: any NameService = NoNames(), listeners: [Mail.Endpoint] = [], probe: QueueProbe = QueueProbe()
+        names: any NameService = NoNames(), listeners: [Mail.Endpoint] = [], probe: QueueProbe = QueueProbe(),
+        sign: @escaping @Sendable ([UInt8]) throws -> [UInt8] = { _ in [] }
     ) throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -59,7 +60,7 @@ final class ForwarderFixture: Sendable {
             folder: self.folder.path, options: lifetimes, clock: self.clock.wallClock, events: events, probe: probe)
         let generation = ForwarderGeneration(
             options: options, lifetimes: lifetimes, routes: RouteTable { lane in Self.route(lane, routes) },
-            lanes: .byDomain)
+            lanes: .byDomain, sign: sign)
         self.forwarder = try Forwarder(
             loop: self.group.next(), queue: self.queue, pool: self.pool, names: names, hostname: "mx2.example.test",
             listeners: listeners, interfaces: [], generation: generation, events: events, clock: self.clock.wallClock)

@@ -69,6 +69,24 @@ import Testing
         }
     }
 
+    @Test func `a notice that cannot be signed goes without, and the log says so`() async throws {
+        struct NoKey: Error {}
+        let routes = ["example.test": "error:5.1.1 no", "*": "retry:4.4.1 later"]
+        try await withForwarder(try ForwarderFixture(routes: routes) { _ in throw NoKey() }) { fixture in
+            fixture.forwarder.start(ticks: nil)
+            let id = try await fixture.add(try envelope())
+            var notice: QueueID?
+            try await fixture.waitUntil("the notice is queued") {
+                notice = try fixture.messages().first { $0.about == id }?.id
+                return notice != nil
+            }
+            let unsigned = fixture.events.compactMap { event in
+                if case .unsigned(let id, let detail) = event { "\(id) \(detail)" } else { nil }
+            }
+            #expect(unsigned == [notice.map { "\($0) NoKey()" }])
+        }
+    }
+
     /// The heart of a backup MX.
     @Test func `ten days: a primary that is down for nine days and 23 hours loses nothing`() async throws {
         var lifetimes = QueueOptions()
