@@ -24,9 +24,9 @@ final class SenderChecks: Sendable {
 }
 
 extension SPFFinding {
-    /// The sender's domain, if it may send from there; a guess does not count.
+    /// The sender's domain, if it may send from there.
     package var passedDomain: DomainName? {
-        self.mailFrom.result == .pass && !self.isGuess ? DomainName(self.mailFrom.domain) : nil
+        self.mailFrom.result == .pass ? DomainName(self.mailFrom.domain) : nil
     }
 }
 

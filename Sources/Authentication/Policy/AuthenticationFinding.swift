@@ -85,7 +85,7 @@ extension AuthenticationFinding {
         _ decision: DMARCDecision
     ) -> [AuthenticationResults.Method] {
         var mailFrom = AuthenticationResults.Method.spf(spf.mailFrom, client.reversePath, helo: client.helo)
-        if spf.isGuess { mailFrom.comment = "best guess, no record" }
+        if let guess = spf.guess { mailFrom.comment = "best guess: \(guess.result.rawValue)" }
         let helo = spf.helo.map { [AuthenticationResults.Method.spf($0, client.reversePath, helo: client.helo)] } ?? []
         return [mailFrom] + helo + [.dmarc(dmarc, disposition: decision.disposition)]
             + [

@@ -56,8 +56,8 @@ package struct SPFOptions: Options, OptionValue {
         .init("mail_from", \.mailFrom, "What follows from the result for the sender's domain."),
         .init(
             "best_guess", \.bestGuess,
-            "Whether a domain without a record is taken to have `v=spf1 a/24 mx/24 ptr -all`; a pass is then told as "
-                + "such, and nothing else follows from it."),
+            "Whether it is found out if a domain without a record would pass with `v=spf1 a/24 mx/24 ptr -all`; that is "
+                + "told beside `none`, and nothing else follows from it."),
         .init("field", \.field, "Whether a `Received-SPF` field is added."),
         .init("timeout", \.timeout, "How long the look-ups of a check may take; then the result is temperror."),
     ]

@@ -130,11 +130,8 @@ extension AuthenticationPolicy {
 }
 
 extension DMARCEvaluation.Identifier {
-    /// Only MAIL FROM counts, which is HELO for the null reverse-path (RFC 7489 §4.1); a guess never does.
-    fileprivate init(_ spf: SPFFinding) {
-        let identifier = Self(spf.mailFrom)
-        self = spf.isGuess ? Self(.other, identifier.domain) : identifier
-    }
+    /// Only MAIL FROM counts, which is HELO for the null reverse-path (RFC 7489 §4.1).
+    fileprivate init(_ spf: SPFFinding) { self.init(spf.mailFrom) }
 }
 
 extension NameSource {

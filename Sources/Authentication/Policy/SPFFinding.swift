@@ -5,13 +5,14 @@ package struct SPFFinding: Hashable, Sendable {
     /// Nil if HELO was no domain name, and for the null reverse-path, where ``mailFrom`` is about the same name.
     package let helo: SPFResult?
     package let mailFrom: SPFResult
-    /// What a domain without a record would say if it had the usual one; nothing but a pass is told.
-    package let isGuess: Bool
+    /// What the sender's domain, which has no record, would say if it had the usual one: nil, or a pass. It is told
+    /// and nothing else: ``mailFrom`` is `none` all the same.
+    package let guess: SPFResult?
 
-    package init(helo: SPFResult?, mailFrom: SPFResult, isGuess: Bool = false) {
+    package init(helo: SPFResult?, mailFrom: SPFResult, guess: SPFResult? = nil) {
         self.helo = helo
         self.mailFrom = mailFrom
-        self.isGuess = isGuess
+        self.guess = guess
     }
 }
 

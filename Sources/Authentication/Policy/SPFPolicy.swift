@@ -26,10 +26,9 @@ package struct SPFPolicy: Sendable {
         let check = self.check(client, at: now)
         async let helo = self.helo(check, client, names)
         let mailFrom = await self.bounded(check, .mailFrom, names)
-        guard self.options.bestGuess, mailFrom.result == .none, let guessed = await self.guess(check, names) else {
-            return SPFFinding(helo: await helo, mailFrom: mailFrom)
-        }
-        return SPFFinding(helo: await helo, mailFrom: guessed, isGuess: true)
+        let isGuessed = self.options.bestGuess && mailFrom.result == .none
+        let guess = isGuessed ? await self.guess(check, names) : nil
+        return SPFFinding(helo: await helo, mailFrom: mailFrom, guess: guess)
     }
 
     private func helo(_ check: SPFCheck, _ client: AuthenticatedClient, _ names: NameSource) async -> SPFResult? {
