@@ -1,3 +1,4 @@
+internal import Crypto
 package import Mail
 
 /// What is found out about messages and done about it, of one generation of the configuration.
@@ -66,6 +67,7 @@ package struct SigningKeys: Sendable {
     }
 
     func fields(for message: DigestedMessage, at now: Timestamp) throws -> [UInt8] {
-        try self.signers(for: message.header).flatMap { Array(try $0.fields(for: message, at: now).utf8) }
+        guard !message.isHeaderTooLarge else { throw CryptoError("the message cannot be signed: header too large") }
+        return try self.signers(for: message.header).flatMap { Array(try $0.fields(for: message, at: now).utf8) }
     }
 }
