@@ -1,4 +1,5 @@
 package import Mail
+internal import Synchronization
 
 /// A question that authentication asks of DNS.
 package struct NameQuery: Hashable, Sendable {
@@ -49,4 +50,19 @@ extension NameSource {
     package func ending(at deadline: ContinuousClock.Instant, by clock: @escaping MonotonicClock) -> NameSource {
         NameSource { query in clock() < deadline ? await self.ask(query) : .failed("out of time") }
     }
+
+    /// The same that knows nothing any more after so many questions, whoever of those who share it asks them.
+    package func budgeted(questions limit: Int) -> NameSource {
+        let count = QuestionCount()
+        return NameSource { query in
+            count.next() <= limit ? await self.ask(query) : .failed("too many questions")
+        }
+    }
+}
+
+private final class QuestionCount: Sendable {
+    private let count = Atomic(0)
+
+    /// Counted from 1.
+    func next() -> Int { self.count.add(1, ordering: .relaxed).newValue }
 }

@@ -88,22 +88,40 @@ package final class MessageAuthentication: Sendable {
     /// - Parameters:
     ///   - spf: what SPF found, or finds now; nil gives nothing.
     ///   - sample: 0..<100, drawn for this message, for policies that want to be applied to a part of all.
+    ///   - clock: by which there is an end; what SPF asks ends by itself.
     package func finish(
-        spf: @Sendable () async -> SPFFinding?, names: NameSource, at now: Timestamp, sample: Int
+        spf: @Sendable () async -> SPFFinding?, names: NameSource, at now: Timestamp, sample: Int,
+        clock: @escaping MonotonicClock = { ContinuousClock.now }
     ) async -> AuthenticationFinding? {
         guard let client, let sent = self.state.withLock({ $0.sent?.finish() }) else { return nil }
+        let bounded = names.ending(at: clock() + MessageBudget.time, by: clock)
+        // One key each.
+        let keys = self.policy.options.dkim.signatures
         async let checked = spf()
-        async let dkim = DKIMVerifier(names: names, now: now).results(for: sent)
-        async let arc = ARCVerifier(names: names, now: now).result(for: sent)
+        async let dkim = DKIMVerifier(names: bounded.budgeted(questions: keys), now: now).results(for: sent)
+        async let arc = ARCVerifier(names: bounded.budgeted(questions: MessageBudget.arc), now: now).result(for: sent)
         guard let found = await checked else { return nil }
         let signatures = await dkim
-        let dmarc = await self.policy.dmarc(sent, found, signatures, names, sample: sample)
+        let dmarc = await self.policy.dmarc(
+            sent, found, signatures, bounded.budgeted(questions: MessageBudget.dmarc), sample: sample)
         var finding = AuthenticationFinding(
             client: client, spf: found, dkim: signatures, arc: await arc, authors: dmarc, policy: self.policy)
         let stored = self.state.withLock { $0.stored?.finish() }
         finding.seal(stored.map { self.changesBody ? $0 : sent.with(headerOf: $0) }, self.policy, at: now)
         return finding
     }
+}
+
+/// What DKIM, ARC and DMARC of one message may ask of DNS: 150 questions with the usual ten signatures.
+///
+/// Each has its own part, or whoever forges a message could put so many seals on it that nothing is left to find out that
+/// its author refuses it.
+enum MessageBudget {
+    static let time = Duration.seconds(120)
+    /// A set of a chain asks for two keys; chains of real mail have fewer than ten sets.
+    static let arc = 50
+    /// Up to four authors, each of whose policies takes eleven questions.
+    static let dmarc = 90
 }
 
 extension AuthenticationPolicy {
