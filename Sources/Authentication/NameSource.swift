@@ -33,12 +33,13 @@ package enum NameReply: Hashable, Sendable {
     case failed(String)
 }
 
-/// Where authentication gets its names from.
+/// Where authentication gets its names from. A task that has been cancelled gets none: the reply is `failed`, and nothing
+/// is asked.
 package struct NameSource: Sendable {
     package let ask: @Sendable (NameQuery) async -> NameReply
 
     package init(_ ask: @escaping @Sendable (NameQuery) async -> NameReply) {
-        self.ask = ask
+        self.ask = { query in Task.isCancelled ? .failed("cancelled") : await ask(query) }
     }
 }
 

@@ -64,6 +64,7 @@ extension SessionHandler {
         // Each transaction is judged by the generation in which it begins.
         self.generation = self.shared.generation()
         self.policy.effects = Effects()
+        self.policy.sender.begin()
         self.facts.reversePath = nil
         self.facts.forwardPath = nil
         self.facts.recipientCount = 0

@@ -111,6 +111,7 @@ final class SessionHandler: ChannelDuplexHandler {
         self.dropContent()
         self.policy.decision?.cancel()
         self.policy.decision = nil
+        self.policy.sender.end()
         self.timer?.cancel()
         self.timer = nil
         self.connection = nil

@@ -1,7 +1,9 @@
+import Authentication
 import Greylist
 import Harness
 import Mail
 import Receiver
+import Resolver
 import Rules
 import Screener
 import Synchronization
@@ -11,12 +13,16 @@ import ZoneFiles
 /// Whom a server asks that greylists, and the names that its screener knows.
 struct JudgedBy: Sendable {
     var names: ZoneService?
-    let judge: @Sendable (Lookup) async -> Judgement
+    /// What the server's own questions are answered by; none of its names exists if nil.
+    var resolver: (any NameService)?
+    var authentication: AuthenticationPolicy?
+    var restriction = "greylist"
+    var judge: @Sendable (Lookup) async -> Judgement = { _ in .notAsked }
 
-    /// Recipients are looked at first, and greylisted then.
+    /// Recipients are looked at first, and greylisted then, or whatever the restriction is.
     func policy(_ relay: RelayPolicy) -> RestrictionPolicy {
         var policy = RestrictionPolicy.relayOnly(relay)
-        let words = ["reject_unlisted_recipient", "greylist"]
+        let words = ["reject_unlisted_recipient", self.restriction]
         let list = try? RestrictionReader(classes: [:]).list("recipient", words: words, file: nil, line: nil)
         policy.lists[.recipient] = list
         return policy

@@ -43,11 +43,12 @@ final class SMTPServerFixture: Sendable {
         self.queue = try LMDBQueue(folder: self.folder.path, options: queueOptions, events: events, probe: probe)
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
-            names: try ZoneService(), policies: PolicyClient(group: self.group),
+            names: try greylist?.resolver ?? ZoneService(), policies: PolicyClient(group: self.group),
             greylist: { question, _ in await greylist?.judge(.greylist(question)) ?? .notAsked },
             generation: {
                 ReceiverGeneration(
-                    limits: limits, policy: greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain)
+                    limits: limits, policy: greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain,
+                    authentication: greylist?.authentication)
             })
         let server = SMTPServer(context: context, group: self.group)
         self.server = server

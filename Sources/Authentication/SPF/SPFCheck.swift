@@ -44,8 +44,8 @@ package struct SPFCheck: Sendable {
             limits: limits)
     }
 
-    /// Never fails: what goes wrong is `temperror` or `permerror`. Cancelling the task ends it only if it ends the
-    /// questions.
+    /// Never fails: what goes wrong is `temperror` or `permerror`. Cancelling the task ends it as soon as the question
+    /// under way ends.
     package func check(identity: Identity, names: NameSource) async -> SPFResult {
         let sender = self.sender(of: identity)
         guard let domain = SPFName.domain(sender.domain) else {
