@@ -52,6 +52,15 @@ extension NameSource {
         NameSource { query in clock() < deadline ? await self.ask(query) : .failed("out of time") }
     }
 
+    /// The same that knows nothing any more so long after its first question: who has to wait before loses no time.
+    package func lasting(_ time: Duration, by clock: @escaping MonotonicClock) -> NameSource {
+        let start = FirstMoment()
+        return NameSource { query in
+            let now = clock()
+            return now < start.first(now) + time ? await self.ask(query) : .failed("out of time")
+        }
+    }
+
     /// The same that knows nothing any more after so many questions, whoever of those who share it asks them.
     package func budgeted(questions limit: Int) -> NameSource {
         let count = QuestionCount()
@@ -66,4 +75,16 @@ private final class QuestionCount: Sendable {
 
     /// Counted from 1.
     func next() -> Int { self.count.add(1, ordering: .relaxed).newValue }
+}
+
+private final class FirstMoment: Sendable {
+    private let moment = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// The first that it was called with.
+    func first(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        self.moment.withLock { moment in
+            moment = moment ?? now
+            return moment ?? now
+        }
+    }
 }

@@ -125,6 +125,64 @@ struct SPFEngineTests {
         #expect(await engine.check(Self.check, identity: .mailFrom, names: names.source).result == .temperror)
     }
 
+    /// Slow senders hold all threads; the others must not wait for them without end.
+    @Test(.timeLimit(.minutes(1))) func `A check that no thread takes is given up`() async throws {
+        let engine = try SPFEngine.libspf2(threads: 1, patience: .milliseconds(20))
+        defer { engine.close() }
+        let (asked, feed) = AsyncStream.makeStream(of: Void.self)
+        let (never, hold) = AsyncStream.makeStream(of: Void.self)
+        let slow = Task {
+            await engine.check(
+                Self.check, identity: .mailFrom,
+                names: NameSource { _ in
+                    feed.yield(())
+                    for await _ in never {}
+                    return .noSuchName
+                })
+        }
+        for await _ in asked { break }
+        let names = TestNames(texts: ["example.test": "v=spf1 -all"])
+        let result = await engine.check(Self.check, identity: .mailFrom, names: names.source)
+        #expect(result.result == .temperror && result.why == "all threads are busy")
+        #expect(names.questions.isEmpty)
+        // Who has a thread is not given up.
+        hold.finish()
+        #expect(await slow.value.result == .none)
+        #expect(await engine.check(Self.check, identity: .mailFrom, names: names.source).result == .fail)
+    }
+
+    @Test func `The time of a check begins with its first question`() async throws {
+        let start = ContinuousClock.now
+        let now = Mutex(start)
+        let names = NameSource { _ in .noRecords }.lasting(.seconds(20)) { now.withLock { $0 } }
+        var replies: [NameReply] = []
+        for seconds in [100, 119, 120] {
+            now.withLock { $0 = start + .seconds(seconds) }
+            replies.append(await names.ask(NameQuery("a.test", .a)))
+        }
+        #expect(replies == [.noRecords, .noRecords, .failed("out of time")])
+    }
+
+    /// Both names are looked at, one behind the other: what the first takes is not taken from the second.
+    @Test(.timeLimit(.minutes(1))) func `Waiting for a thread costs no time of a check`() async throws {
+        let engine = try SPFEngine.libspf2(threads: 1)
+        defer { engine.close() }
+        let now = Mutex(ContinuousClock.now)
+        let names = NameSource { _ in
+            now.withLock { $0 += .seconds(19) }
+            return .texts([Array("v=spf1 -all".utf8)])
+        }
+        let policy = SPFPolicy(
+            SPFOptions(), receiver: "mx.example.test", clock: { now.withLock { $0 } }, engine: engine)
+        let client = AuthenticatedClient(
+            address: .v4(0xC000_0201), helo: "mail.example.test",
+            reversePath: .mailbox(try #require(Mailbox("a@example.test"))))
+        for _ in 0..<20 {
+            let finding = await policy.finding(on: client, names: names, at: Timestamp(seconds: 1))
+            #expect(finding.helo?.result == .fail && finding.mailFrom.result == .fail)
+        }
+    }
+
     // MARK: The pool alone
 
     private static func verdict(

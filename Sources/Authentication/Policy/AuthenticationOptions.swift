@@ -51,7 +51,10 @@ package struct SPFOptions: Options, OptionValue {
         "Which clients may send for a domain. What is refused is refused where the restriction `check_spf` stands."
 
     package static let fields: [OptionField<Self>] = [
-        .init("engine", \.engine, "Who evaluates: this program, or libspf2, which gets a quarter of all cases wrong."),
+        .init(
+            "engine", \.engine,
+            "Who evaluates: this program, or libspf2, which is there for comparison: it gets a quarter of all cases "
+                + "wrong and evaluates no more than four policies at once."),
         .init("helo", \.helo, "What follows from the result for the name in HELO."),
         .init("mail_from", \.mailFrom, "What follows from the result for the sender's domain."),
         .init(

@@ -47,10 +47,10 @@ package struct SPFPolicy: Sendable {
         return result.result == .pass ? result : nil
     }
 
-    /// Within the time that a check may take (RFC 7208 §4.6.4); what has been asked then is still waited for.
+    /// Within the time that a check may take from its first question on (RFC 7208 §4.6.4); what has been asked then is still waited for.
     private func bounded(_ check: SPFCheck, _ identity: SPFCheck.Identity, _ names: NameSource) async -> SPFResult {
         await self.engine.check(
-            check, identity: identity, names: names.ending(at: self.clock() + self.options.timeout, by: self.clock))
+            check, identity: identity, names: names.lasting(self.options.timeout, by: self.clock))
     }
 
     private func check(_ client: AuthenticatedClient, at now: Timestamp) -> SPFCheck {

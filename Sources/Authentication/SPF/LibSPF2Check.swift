@@ -10,8 +10,13 @@ import Synchronization
 /// A client of the loopback network passes without a question: that cannot be turned off.
 struct LibSPF2Check {
     private let pool: PolicyPool
+    /// How long it waits for a thread.
+    private let patience: Duration
 
-    init(_ pool: PolicyPool) { self.pool = pool }
+    init(_ pool: PolicyPool, patience: Duration) {
+        self.pool = pool
+        self.patience = patience
+    }
 
     func check(_ check: SPFCheck, identity: SPFCheck.Identity, names: NameSource) async -> SPFResult {
         let sender = check.sender(of: identity)
@@ -21,10 +26,19 @@ struct LibSPF2Check {
         let values = check.values(localPart: sender.localPart, domain: domain)
         var dialog = LibSPF2Dialog(SPFEvaluation(limits: check.limits, names: names, values: values))
         let exchange = QuestionExchange()
-        self.pool.evaluate(LibSPF2Dialog.firstName, for: Self.client(check.client)) { question in
+        let ticket = self.pool.evaluate(LibSPF2Dialog.firstName, for: Self.client(check.client)) { question in
             exchange.ask(question)
         } completion: { verdict in
             exchange.finish(verdict)
+        }
+        let (pool, patience) = (self.pool, self.patience)
+        let limit = Task {
+            try await Task.sleep(for: patience)
+            pool.withdraw(ticket)
+        }
+        defer {
+            limit.cancel()
+            pool.withdraw(ticket)
         }
         // Ends when libspf2 does, or with the task; no thread of the pool waits any more then.
         for await pending in exchange.questions { pending.reply(await dialog.answer(to: pending.question)) }
@@ -81,7 +95,7 @@ private final class QuestionExchange: Sendable {
         self.feed.onTermination = { [weak self] _ in self?.close() }
     }
 
-    /// Nil: there was no room for the check, or it was cancelled.
+    /// Nil: no thread took the check in time, or it was cancelled.
     var verdict: PolicyVerdict? { self.state.withLock { $0.verdict } }
 
     func ask(_ question: PolicyQuestion) -> PolicyAnswer {

@@ -51,7 +51,7 @@ struct LibSPF2Dialog {
             if verdict.code != 0 { result.why = "libspf2 says \(verdict.code)" }
             if result.result == .fail, let main { result.explanation = await self.evaluation.explanation(of: main) }
         } else {
-            result.fail(.temporary("no thread of libspf2 was free"))
+            result.fail(.temporary("all threads are busy"))
         }
         self.evaluation.writeCounts(to: &result)
         return result

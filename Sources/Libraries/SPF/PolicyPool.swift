@@ -12,6 +12,7 @@ package final class PolicyPool: Sendable {
     package typealias Completion = @Sendable (PolicyVerdict?) -> Void
 
     private struct Job {
+        let ticket: Ticket
         let name: String
         let client: PolicyClient
         let limits: PolicyLimits
@@ -19,8 +20,14 @@ package final class PolicyPool: Sendable {
         let completion: Completion
     }
 
+    /// An evaluation that may still wait for its thread.
+    package struct Ticket: Hashable, Sendable {
+        fileprivate let number: UInt64
+    }
+
     private struct Shared {
         var jobs: [Job] = []
+        var lastNumber: UInt64 = 0
         var isClosed = false
     }
 
@@ -47,19 +54,31 @@ package final class PolicyPool: Sendable {
     }
 
     /// Evaluates the policy of a name for a client. The completion is called once, on a thread of the pool, or at once
-    /// if there is no room.
+    /// if there is no room. Its time begins when a thread takes it; how long it waits for one is up to the caller.
+    @discardableResult
     package func evaluate(
         _ name: String, for client: PolicyClient, limits: PolicyLimits = PolicyLimits(), lookup: @escaping Lookup,
         completion: @escaping Completion
-    ) {
-        let job = Job(name: name, client: client, limits: limits, lookup: lookup, completion: completion)
-        let isTaken = self.shared.withLock { shared in
-            guard !shared.isClosed, shared.jobs.count < self.waiting else { return false }
-            shared.jobs.append(job)
-            return true
+    ) -> Ticket {
+        let (ticket, isTaken) = self.shared.withLock { shared in
+            shared.lastNumber += 1
+            let ticket = Ticket(number: shared.lastNumber)
+            guard !shared.isClosed, shared.jobs.count < self.waiting else { return (ticket, false) }
+            shared.jobs.append(
+                Job(
+                    ticket: ticket, name: name, client: client, limits: limits, lookup: lookup, completion: completion))
+            return (ticket, true)
         }
-        guard isTaken else { return completion(nil) }
-        self.wakeup.signal()
+        isTaken ? self.wakeup.signal() : completion(nil)
+        return ticket
+    }
+
+    /// Gives up an evaluation that no thread has taken yet: there is no verdict. From any thread.
+    package func withdraw(_ ticket: Ticket) {
+        let job = self.shared.withLock { shared in
+            shared.jobs.firstIndex { $0.ticket == ticket }.map { shared.jobs.remove(at: $0) }
+        }
+        job?.completion(nil)
     }
 
     /// Ends the threads, once what they are at has ended; what waits gets no verdict. Not from one of them.
