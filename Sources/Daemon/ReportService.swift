@@ -43,21 +43,31 @@ final class ReportService: Sendable {
     func observe(_ finding: AuthenticationFinding, _ recipients: [Recipient]) {
         let ours = [self.reporting.options.email, self.reporting.options.from, self.reporting.options.reversePath]
         guard !recipients.allSatisfy({ ours.contains($0.mailbox) }),
-            let observation = DMARCObservation(finding, recipients, at: self.parts.clock.now())
+            let observation = DMARCObservation(
+                finding, recipients, at: self.parts.clock.now(), organization: { self.organization(of: $0) })
         else { return }
         self.reporting.observe(observation)
+    }
+
+    private var suffixes: PublicSuffixList? {
+        guard case .publicSuffixes(let list) = self.parts.generation().receiver.authentication?.discovery else {
+            return nil
+        }
+        return list
+    }
+
+    /// Whom a domain was registered for.
+    private func organization(of domain: DomainName) -> String {
+        self.suffixes?.organizationalDomain(of: domain).ascii ?? domain.registeredByItsLook.ascii
     }
 
     /// Makes reports when they are due until the task is cancelled.
     func run() async {
         let names = NameSource(self.parts.names, on: self.parts.loop)
         let check = DestinationCheck(
-            organizationalDomain: { [generation = self.parts.generation] name in
-                // By the tree walk it would have to be asked for; a host of another name is then another's.
-                guard case .publicSuffixes(let list) = generation().receiver.authentication?.discovery,
-                    let domain = DomainName(name)
-                else { return name }
-                return list.organizationalDomain(of: domain).ascii
+            // By the tree walk it would have to be asked for; a host of another name is then another's.
+            organizationalDomain: { name in
+                DomainName(name).flatMap { self.suffixes?.organizationalDomain(of: $0).ascii } ?? name
             },
             texts: { name in
                 switch await names.ask(NameQuery(name, .txt)) {
@@ -89,9 +99,22 @@ final class ReportService: Sendable {
     }
 }
 
+extension DomainName {
+    /// The last two labels, or three below what looks like `co.uk`. For where there is no list: what a tree walk finds is
+    /// up to the domain.
+    var registeredByItsLook: DomainName {
+        let labels = self.ascii.split(separator: ".").suffix(3)
+        let isBelowSuffix = labels.count == 3 && labels.last?.count == 2 && labels.dropFirst().first?.count ?? 9 <= 3
+        return DomainName(labels.suffix(isBelowSuffix ? 3 : 2).joined(separator: ".")) ?? self
+    }
+}
+
 extension DMARCObservation {
     /// Nil if no domain wants to know.
-    fileprivate init?(_ finding: AuthenticationFinding, _ recipients: [Recipient], at now: Timestamp) {
+    fileprivate init?(
+        _ finding: AuthenticationFinding, _ recipients: [Recipient], at now: Timestamp,
+        organization: (DomainName) -> String
+    ) {
         let dmarc = finding.dmarc
         guard let record = dmarc.record, !record.aggregateReports.isEmpty, let domain = dmarc.policyDomain,
             let author = dmarc.fromDomain, dmarc.outcome == .pass || dmarc.outcome == .fail
@@ -105,7 +128,9 @@ extension DMARCObservation {
         result.overrides = finding.decision.overrides.map { Override(Override.Kind($0.kind), comment: $0.comment) }
         result.dkim = finding.dkim.compactMap { DKIM($0) }
         result.spf = [SPF(finding.spf.mailFrom)]
-        self.init(time: now, policy: PublishedPolicy(record, at: domain), result: result)
+        var policy = PublishedPolicy(record, at: domain)
+        policy.organization = organization(domain)
+        self.init(time: now, policy: policy, result: result)
     }
 
     fileprivate typealias Action = PublishedPolicy.Action

@@ -5,8 +5,8 @@ import Mail
 
 extension DMARCObservation.PublishedPolicy {
     static let format: UInt8 = 1
-    /// URIs that are kept of a record; RFC 7489 §6.2 wants two.
-    static let maximumDestinations = 10
+    /// URIs that are kept of a record; RFC 7489 §6.2 wants two. Each costs a message.
+    static let maximumDestinations = 3
 
     package func encoded() -> [UInt8] {
         var writer = RecordWriter()
@@ -39,7 +39,9 @@ extension DMARCObservation.PublishedPolicy {
                 return ReportURI(text, limitBytes: limit < 0 ? nil : Int(limit))
             }), reader.isAtEnd
         else { return nil }
-        self.init(domain: domain, policy: policy, subdomainPolicy: subdomain, destinations: destinations)
+        self.init(
+            domain: domain, policy: policy, subdomainPolicy: subdomain,
+            destinations: Array(destinations.prefix(Self.maximumDestinations)))
         (self.dkimAlignment, self.spfAlignment) = (dkim, spf)
         if nonexistent > 0 {
             guard let action = Action(rawValue: nonexistent - 1) else { return nil }

@@ -31,8 +31,15 @@ package struct DMARCObservation: Hashable, Sendable {
         package var percent = 100
         package var failureOptions = "0"
         package var destinations: [ReportURI]
+        /// Whom the domain belongs to: one of them can have as many names below it as they like, but not as many reports.
+        /// It is not kept.
+        package var organization: String
 
-        package init(domain: String, policy: Action, subdomainPolicy: Action? = nil, destinations: [ReportURI]) {
+        package init(
+            domain: String, policy: Action, subdomainPolicy: Action? = nil, destinations: [ReportURI],
+            organization: String? = nil
+        ) {
+            self.organization = organization ?? domain
             self.domain = domain
             self.policy = policy
             self.subdomainPolicy = subdomainPolicy ?? policy

@@ -18,21 +18,29 @@ package final class DMARCReportStore: Sendable {
 
     /// From any thread; it never waits. What no report can come of is not kept: nobody wants one, or the domain is none.
     package func add(_ observation: DMARCObservation) {
-        let policy = observation.policy
-        guard policy.destinations.contains(where: { ReportDestination($0) != nil }),
-            let domain = DomainName(policy.domain), domain.ascii == policy.domain,
+        var policy = observation.policy
+        policy.destinations = policy.destinations.filter { ReportDestination($0) != nil }
+        guard !policy.destinations.isEmpty, let domain = DomainName(policy.domain), domain.ascii == policy.domain,
             let group = DailyStore.Group(domain.ascii, on: ReportDay(observation.time))
         else { return }
-        self.store.add(observation.result.encoded(), to: group, about: policy.encoded())
+        self.store.add(
+            observation.result.encoded(), to: group, about: policy.encoded(), family: policy.organization)
     }
 
-    /// Domains that are to be told of a day, with the policy they had last.
-    package func policies(
-        on day: ReportDay
-    ) async -> [(group: DailyStore.Group, policy: DMARCObservation.PublishedPolicy)] {
-        await self.store.groups(on: day).compactMap { group, about in
-            DMARCObservation.PublishedPolicy(record: about).map { (group, $0) }
+    /// Some of the domains that are to be told of a day, with the policy they had last.
+    package struct Page: Sendable {
+        package let list: [(group: DailyStore.Group, policy: DMARCObservation.PublishedPolicy)]
+        /// Behind which the next page begins; nil for the last page.
+        package let end: DailyStore.Group?
+    }
+
+    /// - Parameter after: the end of the page before; nil for the first.
+    package func policies(on day: ReportDay, after: DailyStore.Group?, limit: Int = 100) async -> Page {
+        let groups = await self.store.groups(on: day, after: after, limit: limit)
+        let list = groups.compactMap { group, about in
+            DMARCObservation.PublishedPolicy(record: about).map { (group: group, policy: $0) }
         }
+        return Page(list: list, end: groups.count < limit ? nil : groups.last?.group)
     }
 
     package func rows(of group: DailyStore.Group) async -> [AggregateReport.Row] {

@@ -103,22 +103,34 @@ package final class DMARCReporting: Sendable {
         var isSettled = true
         /// Hosts whose name servers do not answer now: others that report there would wait for them, too.
         var silent: Set<DomainName> = []
-        for (group, policy) in await self.store.policies(on: day) {
-            let finished = await self.store.finished(of: group)
-            let open = policy.destinations.filter { !finished.contains($0.text) }
-            guard !open.isEmpty, !Task.isCancelled else {
-                isSettled = isSettled && open.isEmpty
+        var end: DailyStore.Group?
+        repeat {
+            let page = await self.store.policies(on: day, after: end)
+            end = page.end
+            for (group, policy) in page.list {
+                isSettled = await self.report(on: group, policy, &silent, check, submit) && isSettled
+            }
+        } while end != nil && !Task.isCancelled
+        return isSettled && end == nil
+    }
+
+    /// - Returns: whether nothing of the domain is left to do.
+    private func report(
+        on group: DailyStore.Group, _ policy: DMARCObservation.PublishedPolicy, _ silent: inout Set<DomainName>,
+        _ check: DestinationCheck, _ submit: Submit
+    ) async -> Bool {
+        let finished = await self.store.finished(of: group)
+        let open = policy.destinations.filter { !finished.contains($0.text) }
+        guard !open.isEmpty, !Task.isCancelled else { return open.isEmpty }
+        var isSettled = true
+        let reached = finished.compactMap { ReportDestination(ReportURI($0))?.mailbox }
+        var job = ReportJob(group: group, policy: policy, reached: Set(reached))
+        for uri in open {
+            guard await self.send(&job, to: uri, &silent, check, submit) else {
+                isSettled = false
                 continue
             }
-            let reached = finished.compactMap { ReportDestination(ReportURI($0))?.mailbox }
-            var job = ReportJob(group: group, policy: policy, reached: Set(reached))
-            for uri in open {
-                guard await self.send(&job, to: uri, &silent, check, submit) else {
-                    isSettled = false
-                    continue
-                }
-                await self.store.finish(uri, of: group)
-            }
+            await self.store.finish(uri, of: group)
         }
         return isSettled
     }

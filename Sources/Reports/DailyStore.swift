@@ -9,6 +9,8 @@ package struct DailyStoreSettings: Sendable {
     /// Different rows of a group and day, and groups of a day; more are only counted as lost.
     package var rowsPerGroup = 10_000
     package var groupsPerDay = 10_000
+    /// Groups of a day that belong to the same family, besides the one that is called like the family.
+    package var groupsPerFamily = 20
     /// Of everything; above it the oldest go.
     package var entries = 1_000_000
     /// Days that are kept behind today.
@@ -59,9 +61,15 @@ package final class DailyStore: Sendable {
         let bytes: [UInt8]
     }
 
+    /// What was last told of a group.
+    private struct About {
+        let text: [UInt8]
+        let family: Group
+    }
+
     private struct Shared {
         var rows: [Row: UInt64] = [:]
-        var groups: [Group: [UInt8]] = [:]
+        var groups: [Group: About] = [:]
         var jobs: [@Sendable () -> Void] = []
         var isClosed = false
         var lost: UInt64 = 0
@@ -75,7 +83,7 @@ package final class DailyStore: Sendable {
         }
     }
 
-    private enum Kind: UInt8 { case group = 1, row, mark }
+    private enum Kind: UInt8 { case group = 1, row, mark, family }
 
     private static let bytesPerEntry = 512
 
@@ -96,8 +104,8 @@ package final class DailyStore: Sendable {
         self.cache = BufferedCache(
             CacheStore.Settings(
                 folder: folder, table: "days", entries: settings.entries, bytesPerEntry: Self.bytesPerEntry),
-            // A merge changes at most a row and its group for each that waits, and twice as many are held.
-            waiting: settings.waiting * 4 + 1000, batch: settings.batch,
+            // A merge changes at most a row, its group and its family for each that waits, and twice as many are held.
+            waiting: settings.waiting * 6 + 1000, batch: settings.batch,
             format: .init(encoded: { $0.encoded() }, decoded: { DailyRecord(record: Array($0)) }),
             contents: "\(contents) are", complain: self.complain)
         try self.upkeep.start(
@@ -118,8 +126,12 @@ package final class DailyStore: Sendable {
 
     /// From any thread. It never waits for the disk.
     ///
-    /// - Parameter about: the text about the group.
-    package func add(_ row: [UInt8], to group: Group, about: [UInt8]) {
+    /// - Parameters:
+    ///   - about: the text about the group.
+    ///   - family: what groups have in common that somebody can make as many of as they like, such as the names below a
+    ///     domain of theirs; the group's own name if nil or no name. Nobody can fill the day by themselves.
+    package func add(_ row: [UInt8], to group: Group, about: [UInt8], family: String? = nil) {
+        let about = About(text: about, family: family.flatMap { Group($0, on: group.day) } ?? group)
         let (wakes, isFirstLoss) = self.shared.withLock { shared -> (Bool, Bool) in
             let row = Row(group: group, bytes: row)
             guard shared.rows[row] != nil || shared.rows.count < self.settings.waiting else {
@@ -147,13 +159,20 @@ package final class DailyStore: Sendable {
 
     // MARK: Asking
 
-    /// Groups of a day, with the text about each, in the order of their names.
-    package func groups(on day: ReportDay) async -> [(group: Group, about: [UInt8])] {
+    /// The next groups of a day, with the text about each, in the order of their names.
+    ///
+    /// - Parameters:
+    ///   - after: the last one that is known; nil for the first.
+    ///   - limit: fewer are the last ones.
+    package func groups(
+        on day: ReportDay, after: Group? = nil, limit: Int = 100
+    ) async -> [(group: Group, about: [UInt8])] {
         await self.onThread { cache in
-            cache.values(prefix: Self.prefix(.group, day)).compactMap { key, record in
+            let last = after.map { Self.prefix(.group, $0) }
+            return cache.values(prefix: Self.prefix(.group, day), after: last, limit: limit).compactMap { key, record in
                 let name = key.dropFirst(5).prefix { $0 != 0 }
                 return Group(String(decoding: name, as: UTF8.self), on: day).map { ($0, record.payload) }
-            }.sorted { $0.0.name < $1.0.name }
+            }
         }
     }
 
@@ -215,9 +234,9 @@ package final class DailyStore: Sendable {
         for job in jobs { job() }
     }
 
-    private func merge(_ rows: [Row: UInt64], _ groups: [Group: [UInt8]], _ counts: inout [ReportDay: Int]) {
+    private func merge(_ rows: [Row: UInt64], _ groups: [Group: About], _ counts: inout [ReportDay: Int]) {
         for (group, rows) in Dictionary(grouping: rows, by: \.key.group) {
-            guard var record = self.record(of: group, &counts) else {
+            guard var record = self.record(of: group, groups[group]?.family ?? group, &counts) else {
                 self.lose(rows.reduce(0) { $0 + $1.value }, group, "there are too many others")
                 continue
             }
@@ -234,19 +253,25 @@ package final class DailyStore: Sendable {
                 let sum = (old?.count ?? 0).addingReportingOverflow(count).partialValue
                 _ = self.cache.put(.set(DailyRecord(day: group.day, count: sum, payload: row.bytes)), at: key)
             }
-            record.payload = groups[group] ?? record.payload
+            record.payload = groups[group]?.text ?? record.payload
             _ = self.cache.put(.set(record), at: Self.prefix(.group, group))
         }
     }
 
-    /// Nil if the day has too many others.
-    private func record(of group: Group, _ counts: inout [ReportDay: Int]) -> DailyRecord? {
+    /// Nil if the day or the family has too many others.
+    private func record(of group: Group, _ family: Group, _ counts: inout [ReportDay: Int]) -> DailyRecord? {
         if let record = self.cache.value(of: Self.prefix(.group, group)) { return record }
+        let familyKey = Self.prefix(.family, family)
+        let members = self.cache.value(of: familyKey)?.count ?? 0
+        guard group == family || members < UInt64(self.settings.groupsPerFamily) else { return nil }
         let count = counts[group.day] ?? self.cache.values(prefix: Self.prefix(.group, group.day)).count
         counts[group.day] = count + 1
         guard count < self.settings.groupsPerDay else {
             counts[group.day] = count
             return nil
+        }
+        if group != family {
+            _ = self.cache.put(.set(DailyRecord(day: group.day, count: members + 1, payload: [])), at: familyKey)
         }
         return DailyRecord(day: group.day, count: 0, payload: [])
     }

@@ -35,9 +35,10 @@ package struct DestinationCheck: Sendable {
         guard !records.isEmpty else { return .refused("\(host) does not want reports on \(domain)") }
         let others = records.flatMap(\.uris)
         guard !others.isEmpty else { return .allowed([destination]) }
-        // They replace it, but only within the same host.
+        // They replace it, but only within the same host, and not by as many as somebody likes.
         let replaced = others.compactMap { ReportDestination($0) }.filter { $0.domain == destination.domain }
-        return replaced.isEmpty ? .allowed([destination]) : .allowed(replaced)
+            .prefix(DMARCObservation.PublishedPolicy.maximumDestinations)
+        return replaced.isEmpty ? .allowed([destination]) : .allowed(Array(replaced))
     }
 }
 

@@ -193,4 +193,12 @@ struct ReportServiceTests {
         let names = try all.map { "\(try ReadReport(message: $0.content).fileName) \($0.recipients)" }
         #expect(Set(names).count == 4 && all.count == 4, "\(names)")
     }
+
+    @Test(arguments: [
+        ("example", "example"), ("a.example", "a.example"), ("x.y.evil.example", "evil.example"),
+        ("a.b.co.uk", "b.co.uk"), ("co.uk", "co.uk"), ("a.b.example.de", "example.de"),
+    ])
+    func `without a list whom a name belongs to is told by its look`(_ name: String, _ owner: String) throws {
+        #expect(try #require(DomainName(name)).registeredByItsLook.ascii == owner)
+    }
 }

@@ -84,6 +84,41 @@ struct DailyStoreTests {
         #expect(await store.groups(on: ReportDay(self.clock.now)).count == 1)
     }
 
+    @Test func `a family has no more groups than it may, after a restart too, but always its own`() async throws {
+        for start in [0, 3] {
+            let store = try self.open { $0.groupsPerFamily = 5 }
+            for number in start..<start + 10 {
+                store.add([1], to: try self.group("d\(number).a.test"), about: [], family: "a.test")
+                store.write()
+            }
+            store.close()
+        }
+        let store = try self.open { $0.groupsPerFamily = 5 }
+        defer { store.close() }
+        for name in ["a.test", "b.test"] { store.add([1], to: try self.group(name), about: [], family: name) }
+        let names = await store.groups(on: ReportDay(self.clock.now)).map(\.group.name)
+        #expect(names == ["a.test", "b.test"] + (0..<5).map { "d\($0).a.test" })
+    }
+
+    @Test func `pages of groups have each once, on the disk or not`() async throws {
+        let names = (0..<25).map { "d\($0).test" }
+        let store = try self.open()
+        for name in names where name.count == 7 { store.add([1], to: try self.group(name), about: [1]) }
+        store.close()
+        let again = try self.open()
+        defer { again.close() }
+        for name in names { again.add([1], to: try self.group(name), about: [2]) }
+        var found: [String] = []
+        var last: DailyStore.Group?
+        repeat {
+            let page = await again.groups(on: ReportDay(self.clock.now), after: last, limit: 4)
+            #expect(page.count <= 4 && page.allSatisfy { $0.about == [2] })
+            found += page.map(\.group.name)
+            last = page.last?.group
+        } while last != nil
+        #expect(found == names.sorted())
+    }
+
     @Test func `no more is held in memory than may wait`() async throws {
         let store = try self.open { ($0.waiting, $0.batch) = (100, .max) }
         defer { store.close() }

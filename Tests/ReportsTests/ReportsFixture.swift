@@ -94,9 +94,11 @@ final class ReportingFixture: Sendable {
 
     func observation(
         _ domain: String = "example.com", to uris: [ReportURI] = [ReportURI("mailto:dmarc@example.com")],
-        source: String = "192.0.2.1", _ change: (inout DMARCObservation.Result) -> Void = { _ in }
+        source: String = "192.0.2.1", organization: String? = nil,
+        _ change: (inout DMARCObservation.Result) -> Void = { _ in }
     ) throws -> DMARCObservation {
-        let policy = DMARCObservation.PublishedPolicy(domain: domain, policy: .reject, destinations: uris)
+        let policy = DMARCObservation.PublishedPolicy(
+            domain: domain, policy: .reject, destinations: uris, organization: organization)
         var result = DMARCObservation.Result(
             source: try #require(IPAddress(source)), disposition: .none, isDKIMAligned: true, isSPFAligned: false,
             headerFrom: domain, envelopeFrom: domain)

@@ -107,7 +107,10 @@ package final class BufferedCache<Value: Hashable & Sendable>: Sendable {
         let (changes, store) = self.shared.withLock { ($0.overlay.changes, $0.store) }
         var values: [[UInt8]: Value] = [:]
         do {
-            try store?.scan(prefix: prefix) { key, value in values[Array(key)] = self.format.decoded(value) }
+            try store?.scan(prefix: prefix) { key, value in
+                values[Array(key)] = self.format.decoded(value)
+                return true
+            }
         } catch { self.failed(error) }
         for (key, change) in changes where key.starts(with: prefix) {
             switch change {
@@ -116,6 +119,26 @@ package final class BufferedCache<Value: Hashable & Sendable>: Sendable {
             }
         }
         return values
+    }
+
+    /// The first of those, in the order of their keys, for who goes through many: a page is all that is in memory.
+    ///
+    /// - Parameter after: a key that begins so, to begin behind it.
+    package func values(prefix: [UInt8], after: [UInt8]?, limit: Int) -> [(key: [UInt8], value: Value)] {
+        let (changes, store) = self.shared.withLock { ($0.overlay.changes, $0.store) }
+        var values: [(key: [UInt8], value: Value)] = []
+        do {
+            try store?.scan(prefix: prefix, after: after) { key, value in
+                let key = Array(key)
+                if changes[key] == nil, let value = self.format.decoded(value) { values.append((key, value)) }
+                return values.count < limit
+            }
+        } catch { self.failed(error) }
+        for (key, change) in changes where key.starts(with: prefix) {
+            guard case .set(let value) = change, after?.lexicographicallyPrecedes(key) ?? true else { continue }
+            values.append((key, value))
+        }
+        return Array(values.sorted { $0.key.lexicographicallyPrecedes($1.key) }.prefix(limit))
     }
 
     /// Entries on the disk, changes that wait to be written, and how often that failed. For status.

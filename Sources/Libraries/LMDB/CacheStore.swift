@@ -114,15 +114,20 @@ package final class CacheStore: Sendable {
         return found ?? nil
     }
 
-    /// Goes through the entries whose keys begin so, in one transaction: not for many.
+    /// Goes through the entries whose keys begin so, in their order and in one transaction: not for many.
+    ///
+    /// - Parameters:
+    ///   - after: a key that begins so, to begin behind it.
+    ///   - body: returns whether to go on.
     package func scan(
-        prefix: [UInt8], _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
+        prefix: [UInt8], after: [UInt8]? = nil,
+        _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
     ) throws(LMDBError) {
+        // No key comes between one and the same with a NUL behind it.
+        let start = after.map { $0 + [0] } ?? prefix
         try self.environment.read { transaction throws(LMDBError) in
-            try transaction.scan(self.table, from: prefix) { key, value in
-                guard key.starts(with: prefix) else { return .stop }
-                body(key, value)
-                return .next
+            try transaction.scan(self.table, from: start) { key, value in
+                key.starts(with: prefix) && body(key, value) ? .next : .stop
             }
         }
     }
