@@ -18,7 +18,8 @@ import Testing
         try AuthenticationWorld(
             keys: [Self.seal, Self.author, Self.ours],
             authentication: {
-                "arc: {seal: \($0[Self.seal]?.settings ?? "")}\ndkim: {sign: [\($0[Self.ours]?.settings ?? "")]}"
+                "dmarc: {malformed_from: mark}\n"
+                    + "arc: {seal: \($0[Self.seal]?.settings ?? "")}\ndkim: {sign: [\($0[Self.ours]?.settings ?? "")]}"
             }, more: more,
             rules: [
                 "headers":

@@ -26,7 +26,8 @@ import Testing
         let read = try message.results()
         #expect(read.server == "mx2.example.test")
         #expect(read.methods.contains("spf=pass") && read.methods.contains("dkim=pass"), "\(read.methods)")
-        #expect(read.methods.contains("dmarc=pass") && !read.methods.contains { $0.hasSuffix("fail") }, "\(read.methods)")
+        #expect(
+            read.methods.contains("dmarc=pass") && !read.methods.contains { $0.hasSuffix("fail") }, "\(read.methods)")
         let spf = try #require(message.all("Received-SPF").first)
         #expect(spf.hasPrefix("Received-SPF: pass") && spf.contains("127.0.0.5"), "\(spf)")
         let chain = try PythonAuthentication.ask(.arcVerify(message.bytes, world.peerNames))
@@ -106,7 +107,7 @@ import Testing
         let broken = Array(fields.joined().utf8) + content + Array("more\r\n".utf8)
         #expect(try world.send(broken, from: "a@good.test").code == 250)
         let message = try world.arrived()
-        #expect(try message.results().methods.contains("arc=fail") && message.results().methods.last == "dmarc=pass")
+        #expect(try message.results().methods.contains("arc=fail") && message.results().methods.contains("dmarc=pass"))
         #expect(message.all("ARC-Seal").map { $0.contains("cv=fail") } == [true, false], "\(message.text)")
         let chain = try PythonAuthentication.ask(.arcVerify(message.bytes, world.peerNames))
         #expect(chain.result != "pass" && chain.reason?.contains("ARC-Seal[2] reported failure") == true, "\(chain)")
