@@ -62,9 +62,18 @@ final class ReportService: Sendable {
     }
 
     /// Makes reports when they are due until the task is cancelled.
-    func run() async {
+    func run() async { await self.reporting.run(check: self.check) { try await self.submit($0, $1) } }
+
+    /// Makes those that are due now.
+    ///
+    /// - Returns: whether any are left.
+    func report() async -> Bool {
+        await self.reporting.report(check: self.check) { try await self.submit($0, $1) }
+    }
+
+    private var check: DestinationCheck {
         let names = NameSource(self.parts.names, on: self.parts.loop)
-        let check = DestinationCheck(
+        return DestinationCheck(
             // By the tree walk it would have to be asked for; a host of another name is then another's.
             organizationalDomain: { name in
                 DomainName(name).flatMap { self.suffixes?.organizationalDomain(of: $0).ascii } ?? name
@@ -76,7 +85,6 @@ final class ReportService: Sendable {
                 case .failed: nil
                 }
             })
-        await self.reporting.run(check: check) { try await self.submit($0, $1) }
     }
 
     /// Returns when the message is on the disk. A report that cannot be signed goes without: its reader decides.

@@ -16,6 +16,11 @@ package struct CryptoError: Error, Hashable, Sendable {
         ERR_clear_error()
         guard code != 0 else { return CryptoError("\(doing) failed") }
         ERR_error_string_n(code, &text, text.count)
-        return CryptoError("\(doing): \(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
+        let octets = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return CryptoError("\(doing): \(String(decoding: octets, as: UTF8.self))")
     }
+}
+
+extension CryptoError: CustomStringConvertible {
+    package var description: String { self.message }
 }
