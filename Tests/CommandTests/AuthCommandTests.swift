@@ -58,7 +58,7 @@ struct AuthCommandTests {
         let read = try PythonAuthentication.ask(.authenticationResults(field: try #require(lines.last)))
         #expect(
             read.results?.map { "\($0.method)=\($0.result)" } == [
-                "spf=pass", "spf=pass", "dkim=pass", "arc=none", "dmarc=pass",
+                "spf=pass", "spf=pass", "dmarc=pass", "arc=none", "dkim=pass",
             ], "\(lines)")
         #expect(try self.auth().output.contains("dkim: none\n"))
     }

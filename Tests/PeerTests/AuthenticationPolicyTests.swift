@@ -108,7 +108,7 @@ import Testing
         }
         #expect(try send(trusting, sent).code == 250)
         let message = try trusting.arrived()
-        #expect(try message.results().methods.prefix(3).suffix(2) == ["dmarc=fail", "arc=pass"])
+        #expect(Set(try message.results().methods).isSuperset(of: ["dmarc=fail", "arc=pass"]))
         #expect(message.text.contains("dkim=fail"))
         // What the list itself found wanting it does not vouch for.
         #expect(
