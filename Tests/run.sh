@@ -3,8 +3,8 @@
 #
 # Arguments go to `swift test`: Tests/run.sh --filter QueueTests
 #
-# Without any, those that wait for other programs come first and by themselves: they hold on to the threads that tasks
-# share, and tasks of the others, which reckon in seconds, would come too late.
+# Without any, those that wait for other programs come first and by themselves, and then those that compute for long:
+# they hold on to the threads that tasks share, and tasks of the others, which reckon in seconds, would come too late.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,12 +35,14 @@ run() {
     failed=$((failed + bad))
 }
 
-programs='^(PeerTests|CommandTests|HarnessTests)\.'
+programs='^(PeerTests|CommandTests|HarnessTests|ReportsTests)\.'
+computing='^(AuthenticationTests|FuzzTests)\.'
 if [ $# -gt 0 ]; then
     run "$@"
 else
     run --filter "$programs"
-    run --skip "$programs"
+    run --filter "$computing"
+    run --skip "$programs" --skip "$computing"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
