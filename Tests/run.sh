@@ -35,8 +35,8 @@ run() {
     failed=$((failed + bad))
 }
 
-programs='^(PeerTests|CommandTests|HarnessTests|ReportsTests)\.'
-computing='^(AuthenticationTests|FuzzTests)\.'
+programs='^(PeerTests|CommandTests|HarnessTests)\.'
+computing='^(AuthenticationTests|FuzzTests|ReportsTests)\.'
 if [ $# -gt 0 ]; then
     run "$@"
 else
