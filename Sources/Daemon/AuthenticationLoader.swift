@@ -80,7 +80,12 @@ struct AuthenticationLoader {
     private func discovery(_ errors: inout [FileError]) -> DMARCEvaluation.Discovery? {
         guard self.options.enabled, !self.options.dmarc.treeWalk else { return .treeWalk }
         do throws(FileErrors) {
-            return .publicSuffixes(try PublicSuffixFile.load(self.options.dmarc.publicSuffixes))
+            let path = self.options.dmarc.publicSuffixes
+            let list = try PublicSuffixFile.load(path)
+            self.tables.warnings += list.skipped.map {
+                FileError(file: path, line: $0, message: "not a rule, and passed over")
+            }
+            return .publicSuffixes(list)
         } catch {
             errors += error.list
             return nil

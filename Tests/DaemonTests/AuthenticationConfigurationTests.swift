@@ -62,6 +62,13 @@ struct AuthenticationConfigurationTests {
         #expect(errors.contains { $0.contains(expected) }, "\(errors)")
     }
 
+    @Test func `a line of the public suffix list that is no rule is passed over, and told`() throws {
+        let path = try self.folder.write("odd.dat", "// ===BEGIN ICANN DOMAINS===\nexample\ntest\na..b\n")
+        try self.configure("{enabled: true, dmarc: {public_suffixes: \(path)}}")
+        let warnings = try Generation(file: self.folder.path("postern.yaml"), number: 1).warnings
+        #expect(warnings.map(\.description).contains("\(path):4: not a rule, and passed over"), "\(warnings)")
+    }
+
     /// Names as a primary's administrator would find them.
     private static let records: [Lookup: NameAnswer] = [
         .names("bank.example", .txt): .texts(["v=spf1 ip4:192.0.2.1 -all exp=why.bank.example"]),
