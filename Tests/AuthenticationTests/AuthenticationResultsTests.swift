@@ -34,7 +34,7 @@ struct AuthenticationResultsTests {
         let address = try #require(IPAddress("2001:db8::1"))
         let text = Self.text(
             try Self.spf("user@example.com"), .dkim(signature), .dmarc(dmarc),
-            .arc("pass", remote: address, oldestPass: 1), .iprev("pass", try #require(IPAddress("192.0.2.1"))))
+            .arc("pass", remote: address, oldestPass: 1))
         #expect(
             text == """
                 Authentication-Results: mx.example.test;\r
@@ -42,8 +42,7 @@ struct AuthenticationResultsTests {
                 \tdkim=pass (2048-bit key) header.d=example.com header.i=@example.com\r
                 \theader.s=2026 header.a=rsa-sha256 header.b="ab/d+fgh";\r
                 \tdmarc=fail (p=REJECT sp=NONE dis=REJECT) header.from=example.com;\r
-                \tarc=pass smtp.remote-ip="2001:db8::1" header.oldest-pass=1;\r
-                \tiprev=pass policy.iprev=192.0.2.1\r
+                \tarc=pass smtp.remote-ip="2001:db8::1" header.oldest-pass=1\r
 
                 """)
         record.subdomainPolicy = .absent

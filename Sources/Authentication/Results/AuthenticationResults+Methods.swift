@@ -58,11 +58,6 @@ extension AuthenticationResults.Method {
         if let oldestPass { properties.append(Property("header", "oldest-pass", "\(oldestPass)")) }
         return Self("arc", result, comment: comment, properties)
     }
-
-    /// Whether the client's address has a name that has the address (RFC 8601 §3).
-    package static func iprev(_ result: String, _ address: IPAddress, name: String? = nil) -> Self {
-        Self("iprev", result, comment: name, [Property("policy", "iprev", "\(address)")])
-    }
 }
 
 extension DKIMResult {
