@@ -20,6 +20,7 @@ let packages: [Package.Dependency] = [
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -80,29 +81,36 @@ let package = Package(
         target("Resolver", path: "Sources/Libraries/Resolver", ["CLibraries", "Polling", nioCore]),
         target("PostgreSQL", path: "Sources/Libraries/PostgreSQL", ["CLibraries", "Polling"]),
         target("LibSPF2", path: "Sources/Libraries/SPF", ["CLibraries", "Polling"]),
+        target("TLS", path: "Sources/Libraries/TLS", ["CLibraries", nioCore]),
+        target("HTTPS", path: "Sources/Libraries/HTTPS", ["TLS", nioCore, nioPosix, nioHTTP1]),
         target("Mail", []),
-        target("SMTP", ["Mail"]),
+        target("SMTP", ["Mail", "Crypto"]),
         target("Rules", ["Mail", "PCRE"]),
         target("Authentication", ["Mail", "Crypto", "LibSPF2"]),
         target("Reports", ["Mail", "LMDB", "Polling", "Inflate", "Crypto"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
+        target("MTASTS", ["Mail", "LMDB", "Polling", "Resolver", "HTTPS", nioCore]),
         target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
-        target("Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", nioCore, nioPosix]),
+        target(
+            "Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", "TLS", nioCore, nioPosix]),
         target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
         target("Greylist", ["Mail", "LMDB", "Polling"]),
-        target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", deque, nioCore, nioPosix]),
+        target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", deque, nioCore, nioPosix]),
         target(
             "Daemon",
             [
                 "SMTP", "Mail", "Rules", "Authentication", "Reports", "Queue", "Screener", "Recipients", "Greylist",
-                "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto",
+                "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto", "TLS",
+                "HTTPS", "MTASTS",
                 nioCore, nioPosix, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
             name: "postern",
-            dependencies: ["Daemon", "Mail", "Authentication", "Crypto", "Queue", "Recipients", "Resolver", arguments],
+            dependencies: [
+                "Daemon", "Mail", "Authentication", "Crypto", "Queue", "Recipients", "Resolver", "TLS", arguments,
+            ],
             swiftSettings: settings),
 
         // Daemon: it has the inflater for archives in archives.
@@ -116,7 +124,14 @@ let package = Package(
         tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
         tests(
             "ForwarderTests",
-            ["Forwarder", "SMTP", "Mail", "Queue", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
+            [
+                "Forwarder", "SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", "ZoneFiles", "Harness", nioCore,
+                nioPosix,
+            ]),
+        tests("TLSTests", ["TLS", "Harness", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            "MTASTSTests",
+            ["MTASTS", "HTTPS", "TLS", "Mail", "LMDB", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
         tests("GreylistTests", ["Greylist", "LMDB", "Mail", "Harness"]),
         tests("PCRETests", ["PCRE"]),
         tests(
@@ -129,7 +144,7 @@ let package = Package(
             "ReceiverTests",
             [
                 "Receiver", "Screener", "SMTP", "Mail", "Rules", "Queue", "Greylist", "Authentication", "Resolver",
-                "ZoneFiles", "Harness", nioCore, nioPosix,
+                "TLS", "ZoneFiles", "Harness", nioCore, nioPosix,
             ]),
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
@@ -139,12 +154,13 @@ let package = Package(
             "PeerTests",
             [
                 "Harness", "postern", "Daemon", "Receiver", "Forwarder", "Queue", "Recipients", "PostgreSQL", "Rules",
-                "Reports", "Mail", "ZoneFiles", nioCore, nioPosix,
+                "Reports", "TLS", "Mail", "ZoneFiles", nioCore, nioPosix,
             ]),
         tests(
             "DaemonTests",
             [
-                "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "ZoneFiles",
+                "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "TLS",
+                "ZoneFiles",
                 "Harness", logging, nioCore, nioPosix,
             ]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
@@ -157,7 +173,7 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
-                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto", "Reports",
+                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto", "Reports", "TLS", "HTTPS", "MTASTS",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches

@@ -26,6 +26,8 @@ package struct MailParameters: Hashable, Sendable {
     package var noticeReturn: Return?
     /// `ENVID` (RFC 3461 §4.4) as it was sent, in xtext.
     package var envelopeID: String?
+    /// `REQUIRETLS`, or its opposite in the header (RFC 8689).
+    package var tls = TLSRequirement.unspecified
 
     package init() {}
 }

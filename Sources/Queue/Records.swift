@@ -137,7 +137,7 @@ extension RecordWriter {
     fileprivate mutating func write(_ parameters: MailParameters) {
         self.write(byte: parameters.body.map { $0.rawValue + 1 } ?? 0)
         self.write(byte: parameters.noticeReturn.map { $0.rawValue + 1 } ?? 0)
-        self.write(byte: parameters.smtputf8 ? 1 : 0)
+        self.write(byte: (parameters.smtputf8 ? 1 : 0) | parameters.tls.bits)
         self.write(optional: parameters.envelopeID)
     }
 
@@ -171,7 +171,9 @@ extension RecordReader {
         var parameters = MailParameters()
         parameters.body = try self.readChoice(MailParameters.Body.init(rawValue:))
         parameters.noticeReturn = try self.readChoice(MailParameters.Return.init(rawValue:))
-        parameters.smtputf8 = try self.readByte() != 0
+        let flags = try self.readByte()
+        parameters.smtputf8 = flags & 1 != 0
+        parameters.tls = TLSRequirement(bits: flags)
         parameters.envelopeID = try self.readOptionalText()
         return parameters
     }
@@ -206,5 +208,20 @@ extension RecordReader {
         var detail: Reply.Detail?
         if try self.readByte() != 0 { detail = Reply.Detail(try self.readInt(), try self.readInt()) }
         return Reply(code, detail, try self.readText())
+    }
+}
+
+extension TLSRequirement {
+    /// In the octet that SMTPUTF8 is in, so that records of the time before can be read.
+    fileprivate var bits: UInt8 {
+        switch self {
+        case .unspecified: 0
+        case .required: 2
+        case .optional: 4
+        }
+    }
+
+    fileprivate init(bits: UInt8) {
+        self = bits & 2 != 0 ? .required : bits & 4 != 0 ? .optional : .unspecified
     }
 }
