@@ -38,7 +38,7 @@ package struct TLSAssociation: Hashable, Sendable {
 
     /// Whether it can be checked against: a usage, selector and matching type that are known, and data as long as the
     /// digest, or for matching type 0 a certificate or key that can be read.
-    package var isUsable: Bool { false }
+    package var isUsable: Bool { DANERecords.canUse(self) }
 }
 
 /// What became of a client's wish.
