@@ -23,6 +23,7 @@ package struct Configuration: Options, OptionValue {
     package var callout = RecipientVerificationOptions()
     package var acceptUnverified = UnverifiedSetting.none
     package var transport: TableReference?
+    package var tls = ServerTLSOptions()
     package var recipientDelimiter: String?
     package var postmaster: Mailbox?
     package var restrictions = RestrictionSettings()
@@ -75,6 +76,7 @@ package struct Configuration: Options, OptionValue {
             "Relay domains without any entry there: whether their mail is taken all the same. What the "
                 + "primary then refuses comes back to forged senders."),
         .init("transport", \.transport, "Where mail goes, in Postfix's transport(5) format; else by MX records."),
+        .init("tls", \.tls, "TLS for those who bring mail."),
         .init(
             "recipient_delimiter", \.recipientDelimiter,
             "What separates an address from its extension when it is looked up, such as `+`."),

@@ -15,7 +15,7 @@ enum FileText {
         throw FileError(file: path, line: line, column: column, message: "not UTF-8")
     }
 
-    private static func bytes(of path: String) throws(FileError) -> [UInt8] {
+    static func bytes(of path: String) throws(FileError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.error(path) }
         defer { close(descriptor) }

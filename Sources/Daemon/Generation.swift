@@ -15,6 +15,9 @@ package struct Generation: Sendable {
     package let receiver: ReceiverGeneration
     package let forwarder: ForwarderGeneration
     package let hostname: String
+    let domainName: DomainName
+    /// Nil where TLS is not offered, or with a certificate of our own making.
+    let tls: ServerTLS?
     let greylist: GreylistPolicy
     /// Data bases of recipients.
     let databases: [RecipientDatabase]
@@ -53,10 +56,14 @@ package struct Generation: Sendable {
         let content = try Self.content(configuration, file, loader)
         let authentication = try AuthenticationLoader(configuration, file: file, hostname: hostname, tables: loader)
             .policy()
+        let tls = configuration.tls
+        self.tls =
+            tls.enabled && !tls.certificates.isEmpty ? try ServerTLS(tls, file: file, hostname: hostname) : nil
         self.greylist = try GreylistPolicy(configuration, file, loader)
         self.number = number
         self.configuration = configuration
         self.hostname = hostname.ascii
+        self.domainName = hostname
         self.databases = databases
         self.screener = ScreenerPolicy(
             options: configuration.screener, limits: configuration.limits, proxy: configuration.proxy, access: access,
@@ -75,7 +82,8 @@ package struct Generation: Sendable {
         }
         loader.warn(transport.transportWarnings(relayDomains: DomainSet(keys: domains)), configuration.transport)
         self.warnings =
-            loader.warnings + configuration.screener.warnings.map { FileError(file: file, message: $0) }
+            loader.warnings + (self.tls?.warnings ?? [])
+            + configuration.screener.warnings.map { FileError(file: file, message: $0) }
             + relay.domainsWithoutRecipients.filter { !Self.asksElsewhere(configuration, databases, $0) }.map {
                 FileError(
                     file: file,

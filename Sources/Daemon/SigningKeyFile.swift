@@ -1,36 +1,22 @@
 import Authentication
 package import Crypto
-package import Glibc
 import Mail
 
-/// A file with a private key.
+/// A file with a private key for signatures.
 package enum SigningKeyFile {
-    private static let maximumBytes = 65_536
-
     /// Reads a key that nobody else could have read.
     ///
-    /// As with opendkim's `RequireSafeKeys`: the file belongs to root or to us; others may do nothing with it; a group
-    /// may read it, if that is root's or one of ours, but not write it. Root may use keys that are meant for the group
-    /// of a daemon.
-    ///
-    /// - Parameter unsafe: told who else could read the file; the daemon refuses such keys, a command may warn.
     /// An RSA key must be as long as verifiers want it: signers must use at least 1024 bits (RFC 8301 §3.2).
     ///
+    /// - Parameter unsafe: told who else could read the file; the daemon refuses such keys, a command may warn.
     /// - Throws: the system's own words, what `unsafe` throws, or what is wrong with the key.
     package static func load(
         _ path: String, unsafe: (FileError) throws(FileError) -> Void = { (error) throws(FileError) in throw error }
     ) throws(FileError) -> PrivateKey {
-        // Whoever opens a FIFO waits for a writer otherwise, and a reload with him.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw Self.error(path) }
-        defer { close(descriptor) }
-        if let problem = try Self.problem(descriptor, path) { try unsafe(problem) }
-        var bytes = [UInt8](repeating: 0, count: Self.maximumBytes)
-        let count = read(descriptor, &bytes, bytes.count)
-        guard count >= 0 else { throw Self.error(path) }
+        let bytes = try PrivateFile.read(path, unsafe: unsafe)
         let key: PrivateKey
         do throws(CryptoError) {
-            key = try PrivateKey(keyFile: Array(bytes.prefix(count)))
+            key = try PrivateKey(keyFile: bytes)
         } catch {
             throw FileError(file: path, message: "no key: \(error.message)")
         }
@@ -41,57 +27,10 @@ package enum SigningKeyFile {
         return key
     }
 
-    /// Asks the opened file, so that no other can be put in its place.
-    private static func problem(_ descriptor: Int32, _ path: String) throws(FileError) -> FileError? {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw Self.error(path) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(file: path, message: "not a file") }
-        return Self.problem(
-            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: Self.groups
-        ).map { FileError(file: path, message: "the private key is not safe: \($0)") }
-    }
-
-    /// Who else could read or change a file with these rights; nil if nobody.
-    ///
-    /// - Parameters:
-    ///   - user: who we are.
-    ///   - groups: whose members we are.
-    package static func problem(
-        mode: mode_t, owner: uid_t, group: gid_t, user: uid_t, groups: [gid_t]
-    ) -> String? {
-        guard owner == 0 || owner == user || user == 0 else { return "it belongs to somebody else" }
-        guard mode & 0o007 == 0 else { return "others can read or change it; chmod 0600 it" }
-        guard mode & 0o030 == 0 else { return "its group can change it; chmod 0640 it" }
-        guard mode & 0o040 == 0 || group == 0 || user == 0 || groups.contains(group) else {
-            return "a group that is not ours can read it; chmod 0600 it"
-        }
-        return nil
-    }
-
-    private static var groups: [gid_t] {
-        let count = max(0, getgroups(0, nil))
-        var groups = [gid_t](repeating: 0, count: Int(count))
-        let filled = getgroups(count, &groups)
-        return [getegid()] + groups.prefix(Int(max(0, filled)))
-    }
-
-    /// Writes a new key, which nobody else may read. A file that is there already stays as it is; one that could not be
-    /// written whole is removed.
+    /// Writes a new key, which nobody else may read. A file that is there already stays as it is.
     package static func create(_ path: String, _ key: PrivateKey) throws(FileError) {
         let bytes: [UInt8]
         do throws(CryptoError) { bytes = try key.pem() } catch { throw FileError(file: path, message: error.message) }
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.error(path) }
-        defer { close(descriptor) }
-        guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
-            let error = Self.error(path)
-            // What is wrong with the disk is the error to tell.
-            _ = unlink(path)
-            throw error
-        }
-    }
-
-    private static func error(_ path: String) -> FileError {
-        FileError(file: path, message: String(cString: strerror(errno)))
+        try PrivateFile.create(path, bytes)
     }
 }

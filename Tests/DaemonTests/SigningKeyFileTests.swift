@@ -32,7 +32,7 @@ struct SigningKeyFileTests {
         try SigningKeyFile.create(path, try PrivateKey.generateEd25519())
         #expect(chmod(path, 0o644) == 0)
         let error = try #require(throws: FileError.self) { try SigningKeyFile.load(path) }
-        #expect(error.message == "the private key is not safe: others can read or change it; chmod 0600 it")
+        #expect(error.message == "the secret in it is not safe: others can read or change it; chmod 0600 it")
         #expect(chmod(path, 0o400) == 0)
         _ = try SigningKeyFile.load(path)
     }

@@ -78,7 +78,7 @@ package final class TLSCertificate: @unchecked Sendable {
     }
 
     /// Whether it is good for a host, by DNS names alone; `*.` stands for one label.
-    func covers(_ host: String) -> Bool {
+    package func covers(_ host: String) -> Bool {
         self.names.contains { name in
             guard name.hasPrefix("*.") else { return name == host }
             guard let dot = host.firstIndex(of: "."), dot > host.startIndex else { return false }
@@ -92,14 +92,19 @@ extension TLSCertificate {
     package static func generateKey() throws(TLSError) -> [UInt8] {
         guard let key = pst_generate_ec() else { throw .last("key generation") }
         defer { EVP_PKEY_free(key) }
-        guard let sink = BIO_new(BIO_s_mem()) else { throw .last("key generation") }
+        return try Self.pem { PEM_write_bio_PKCS8PrivateKey($0, key, nil, nil, 0, nil, nil) }
+    }
+
+    /// The certificate without its chain, in PEM.
+    package func pem() throws(TLSError) -> [UInt8] { try Self.pem { PEM_write_bio_X509($0, self.leaf) } }
+
+    private static func pem(_ write: (OpaquePointer) -> Int32) throws(TLSError) -> [UInt8] {
+        guard let sink = BIO_new(BIO_s_mem()) else { throw .last("PEM") }
         defer { BIO_free(sink) }
-        guard PEM_write_bio_PKCS8PrivateKey(sink, key, nil, nil, 0, nil, nil) == 1 else {
-            throw .last("key generation")
-        }
+        guard write(sink) == 1 else { throw .last("PEM") }
         var bytes = [UInt8](repeating: 0, count: pst_pending(sink))
         let count = BIO_read(sink, &bytes, Int32(clamping: bytes.count))
-        guard count == bytes.count else { throw .last("key generation") }
+        guard count == bytes.count else { throw .last("PEM") }
         return bytes
     }
 
