@@ -47,7 +47,9 @@ package struct IncomingContent: Sendable {
         }
         self.buffer.withUnsafeBytes { self.checksum.update($0) }
         self.head.withUnsafeBytes { self.checksum.update($0) }
-        let names = envelope.recipients.map { lanes.name($0.mailbox) }
+        let names = envelope.recipients.map {
+            LaneNaming.lane(lanes.name($0.mailbox), for: envelope.parameters.tls)
+        }
         var progress = Progress(laneNames: names, due: arrival)
         progress.isHeld = isHeld
         let message = QueuedMessage(

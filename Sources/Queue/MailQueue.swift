@@ -253,6 +253,31 @@ package struct LaneNaming: Sendable {
         "\(self.ownWay)\(destination) \(mailbox.domain.key)"
     }
 
+    /// The lane of recipients whose message asks something of its connections: never one of messages that ask for
+    /// nothing or for something else, so that they share no connection (RFC 8689 §4.2.1).
+    package static func lane(_ lane: String, for requirement: TLSRequirement) -> String {
+        (Self.prefix(of: requirement) ?? "") + lane
+    }
+
+    /// What the messages of a lane ask for, and the lane that they would be in otherwise.
+    package static func requirement(ofLane lane: String) -> (requirement: TLSRequirement, lane: String) {
+        for requirement in [TLSRequirement.required, .optional] {
+            if let prefix = Self.prefix(of: requirement), lane.hasPrefix(prefix) {
+                return (requirement, String(lane.dropFirst(prefix.count)))
+            }
+        }
+        return (.unspecified, lane)
+    }
+
+    /// With a space, which is in no domain.
+    private static func prefix(of requirement: TLSRequirement) -> String? {
+        switch requirement {
+        case .unspecified: nil
+        case .required: "tls-required "
+        case .optional: "tls-optional "
+        }
+    }
+
     /// Where a lane goes that goes its own way, and for which domain; nil for any other lane.
     package static func destination(ofFiltered lane: String) -> (destination: String, domain: String)? {
         guard lane.hasPrefix(self.ownWay), let end = lane.lastIndex(of: " ") else { return nil }

@@ -105,8 +105,10 @@ extension RelaneJob {
     private func names(of message: QueuedMessage) -> [String] {
         message.envelope.recipients.indices.map { index in
             let present = message.progress.lanes[message.progress.recipients[index].lane].name
-            let goesItsOwnWay = LaneNaming.destination(ofFiltered: present) != nil
-            return goesItsOwnWay ? present : self.naming.name(message.envelope.recipients[index].mailbox)
+            let goesItsOwnWay = LaneNaming.destination(ofFiltered: LaneNaming.requirement(ofLane: present).lane) != nil
+            guard !goesItsOwnWay else { return present }
+            let name = self.naming.name(message.envelope.recipients[index].mailbox)
+            return LaneNaming.lane(name, for: message.envelope.parameters.tls)
         }
     }
 }
