@@ -22,6 +22,7 @@ extension Command {
         case .data: self = try scanner.end(.data)
         case .rset: self = try scanner.end(.rset)
         case .quit: self = try scanner.end(.quit)
+        case .starttls: self = try scanner.end(.starttls)
         // NOOP and HELP take a string that means nothing (RFC 5321 §4.1.1.8, §4.1.1.9).
         case .noop: self = .noop
         case .help: self = .help
@@ -29,13 +30,13 @@ extension Command {
             let argument = String(validatingUTF8: scanner.readAll())?.printable(maximumBytes: 256) ?? "?"
             guard argument.contains(where: { $0 != " " }) else { throw .syntax(expected: "VRFY address") }
             self = .vrfy(argument)
-        case .expn, .send, .soml, .saml, .turn, .etrn, .auth, .starttls: throw .notImplemented
+        case .expn, .send, .soml, .saml, .turn, .etrn, .auth: throw .notImplemented
         }
     }
 
     private enum Verb: String {
-        case helo, ehlo, mail, rcpt, data, bdat, rset, noop, quit, vrfy, help
-        case expn, send, soml, saml, turn, etrn, auth, starttls
+        case helo, ehlo, starttls, mail, rcpt, data, bdat, rset, noop, quit, vrfy, help
+        case expn, send, soml, saml, turn, etrn, auth
 
         /// nil also if something other than a blank follows the word.
         init?(_ letters: ArraySlice<UInt8>, next: UInt8?) {
@@ -186,6 +187,7 @@ extension MailParameters {
             default: throw .badParameter(name)
             }
         case ("SMTPUTF8", nil): self.smtputf8 = true
+        case ("REQUIRETLS", nil): self.tls = .required
         case ("RET", let text?):
             switch text.uppercased() {
             case "FULL": self.noticeReturn = .full
@@ -196,7 +198,8 @@ extension MailParameters {
             // RFC 3461 §4.4: at most 100 characters, before encoding.
             guard let decoded = XText.decode(text), decoded.count <= 100 else { throw .badParameter(name) }
             self.envelopeID = text
-        case ("SIZE", nil), ("BODY", nil), ("SMTPUTF8", _), ("RET", nil), ("ENVID", nil): throw .badParameter(name)
+        case ("SIZE", nil), ("BODY", nil), ("SMTPUTF8", _), ("REQUIRETLS", _), ("RET", nil), ("ENVID", nil):
+            throw .badParameter(name)
         default: throw .unknownParameter(name)
         }
     }

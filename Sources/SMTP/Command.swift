@@ -5,6 +5,8 @@ package enum Command: Hashable, Sendable {
     /// The client's name for itself: printable and without blanks, otherwise as it was sent.
     case helo(String)
     case ehlo(String)
+    /// RFC 3207.
+    case starttls
     case mail(ReversePath, MailParameters = MailParameters())
     case rcpt(ForwardPath, RecipientParameters = RecipientParameters())
     case data
@@ -15,6 +17,16 @@ package enum Command: Hashable, Sendable {
     case quit
     case vrfy(String)
     case help
+}
+
+extension Command {
+    /// What a client may say that must encrypt and has not yet (RFC 3207 §4); HELO, as it harms nobody.
+    var mayPrecedeTLS: Bool {
+        switch self {
+        case .helo, .ehlo, .starttls, .noop, .quit: true
+        case .mail, .rcpt, .data, .bdat, .rset, .vrfy, .help: false
+        }
+    }
 }
 
 /// Why a line is not a command.

@@ -2,7 +2,7 @@ import Mail
 
 /// Until when a client must have sent what is expected of it (SEMANTICS §13).
 ///
-/// A command has one limit for all of it, which no octet prolongs. Content has time as long as it comes at the
+/// A command has one limit for all of it, which no octet prolongs, and so has a handshake. Content has time as long as it comes at the
 /// lowest rate that is put up with, but never more than the limit ahead.
 package struct InputDeadline: Sendable {
     private let commandNanoseconds: UInt64
@@ -24,7 +24,7 @@ package struct InputDeadline: Sendable {
     package mutating func expect(_ expectation: ServerSession.Expectation, isNew: Bool, at now: UInt64) {
         switch expectation {
         case .nothing: self.deadline = nil
-        case .command:
+        case .command, .handshake:
             if isNew || self.isForContent || self.deadline == nil { self.deadline = now &+ self.commandNanoseconds }
             self.isForContent = false
         case .content, .chunk, .discard:

@@ -23,7 +23,7 @@ package struct ServerInput: Sendable {
         _ input: UnsafeRawBufferPointer, expecting expectation: ServerSession.Expectation, content: inout [UInt8]
     ) -> (consumedBytes: Int, event: ServerSession.Event?) {
         switch expectation {
-        case .nothing: (0, nil)
+        case .nothing, .handshake: (0, nil)
         case .command: self.nextCommand(input)
         case .content: self.nextContent(input, &content)
         case .chunk(let bytes, let isLast): self.nextChunk(input, of: bytes, isLast: isLast, &content)

@@ -7,6 +7,7 @@ extension Reply {
     static let ok = Reply(250, .init(0, 0), "Ok")
     static let senderOk = Reply(250, .init(1, 0), "Ok")
     static let recipientOk = Reply(250, .init(1, 5), "Ok")
+    static let startTLS = Reply(220, .init(0, 0), "Ready to start TLS")
     static let startContent = Reply(354, nil, "End data with <CR><LF>.<CR><LF>")
     static let help = Reply(214, .init(0, 0), "RFC 5321; no further help here")
     static let cannotVerify = Reply(252, .init(0, 0), "Cannot verify, but will take mail for it and try")
@@ -26,6 +27,11 @@ extension Reply {
     static let vrfyDisabled = Reply(502, .init(5, 1), "VRFY is disabled")
     package static let timedOut = Reply(421, .init(4, 2), "Timeout exceeded")
     package static let shuttingDown = Reply(421, .init(3, 2), "Service is going down, try again later")
+    /// RFC 3207 §4.
+    static let startTLSFirst = Reply(530, .init(7, 0), "Must issue a STARTTLS command first")
+    static let tlsActive = Reply(554, .init(5, 1), "TLS already active")
+    /// Not said, only logged.
+    static let inputBehindStartTLS = Reply(503, .init(5, 0), "Input behind STARTTLS")
     static let bareLineEnding = Reply(521, .init(5, 2), "Bare CR or LF received")
 
     /// What a client is told that fails a test of the screener.

@@ -1,11 +1,31 @@
 package import Mail
 
 extension ServerSession {
+    /// How the client greeted last.
+    package struct Greeting: Hashable, Sendable {
+        package let name: String
+        package let isExtended: Bool
+    }
+
+    /// Whether the client may, must or does encrypt.
+    package enum TLSOffer: Hashable, Sendable {
+        /// There is no STARTTLS here.
+        case none
+        case offered
+        /// Without STARTTLS there is nothing else either (RFC 3207 §4).
+        case required
+        /// TLS comes before the greeting (RFC 8314 §3).
+        case implicit
+        case established
+    }
+
     package enum Event: Sendable {
         /// The greeting is still to be said.
         case connected
         case command(Command, LineFacts = LineFacts())
         case malformed(CommandError, LineFacts = LineFacts())
+        /// What is read from now on has come through TLS.
+        case tlsEstablished
         case decided(Decision)
         /// The content of DATA is complete, or would be but for the fault.
         case contentEnded(ContentFault?)
@@ -42,6 +62,11 @@ extension ServerSession {
 
     package enum Action: Hashable, Sendable {
         case reply(Reply)
+        /// Nothing is said, because nobody would or should hear it; for the log, this is why.
+        case unsaid(Reply)
+        /// Begin a handshake behind what is written. Nothing that was read before may be left over; then
+        /// `tlsEstablished`.
+        case startTLS
         case ask(Question)
         /// Content follows: get ready to take it.
         case beginContent(Envelope)
@@ -65,6 +90,8 @@ extension ServerSession {
         case chunk(bytes: Int, isLast: Bool)
         /// So many octets that mean nothing any more; then `chunkEnded`.
         case discard(bytes: Int)
+        /// What belongs to TLS, and nothing of the session.
+        case handshake
         /// The client has to wait.
         case nothing
     }

@@ -3,15 +3,17 @@ import Mail
 /// The server's side of SMTP (RFC 5321) as a value: events in, actions out.
 ///
 /// It knows what the protocol says and nothing else: policy is asked (`ask`, `decided`), content and its storage
-/// belong to the caller, and so does time. Input is given in the order in which it came, and only what
+/// belong to the caller, and so do TLS and time. Input is given in the order in which it came, and only what
 /// ``expectation`` asks for; a client that sends more has to wait.
 package struct ServerSession: Sendable {
     private enum State {
-        /// Before the first HELO or EHLO. Next: `ready`, `deciding`, `closed`.
+        /// After STARTTLS, or before everything else where TLS is not asked for. Next: `greeted`, `closed`.
+        case startingTLS
+        /// Before the first HELO or EHLO. Next: `startingTLS`, `ready`, `deciding`, `closed`.
         case greeted
-        /// No transaction. Next: `transaction`, `deciding`, `skippingChunk`, `closed`.
+        /// No transaction. Next: `startingTLS`, `transaction`, `deciding`, `skippingChunk`, `closed`.
         case ready
-        /// After MAIL. Next: `deciding`, `ready`, `skippingChunk`, `closed`.
+        /// After MAIL. Next: `startingTLS`, `deciding`, `ready`, `skippingChunk`, `closed`.
         case transaction(Envelope)
         /// Waiting for policy. Next: `ready`, `transaction`, `content`, `chunk`, `skippingChunk`, `closed`.
         case deciding(Question, Pending)
@@ -19,7 +21,7 @@ package struct ServerSession: Sendable {
         case content(Envelope)
         /// Inside the octets of BDAT. Next: `betweenChunks`, `storing`, `ready`, `closed`.
         case chunk(Envelope, Chunk)
-        /// After a BDAT that was not the last. Next: `chunk`, `skippingChunk`, `ready`, `closed`.
+        /// After a BDAT that was not the last. Next: `startingTLS`, `chunk`, `skippingChunk`, `ready`, `closed`.
         case betweenChunks(Envelope)
         /// Inside the octets of a BDAT that is refused. Next: `ready`, `closed`.
         case skippingChunk(bytes: Int, Reply)
@@ -46,7 +48,8 @@ package struct ServerSession: Sendable {
 
     private let hostname: String
     private let limits: SessionLimits
-    private var state = State.greeted
+    private var tls: TLSOffer
+    private var state: State
     private var greeting: Greeting?
     private var errors = ErrorCount()
     private var questions = 0
@@ -58,26 +61,24 @@ package struct ServerSession: Sendable {
     private var screening: SessionScreening
 
     package init(
-        hostname: String, limits: SessionLimits = SessionLimits(), screening: SessionScreening = SessionScreening()
+        hostname: String, limits: SessionLimits = SessionLimits(), screening: SessionScreening = SessionScreening(),
+        tls: TLSOffer = .none
     ) {
         self.hostname = hostname
         self.limits = limits
         self.screening = screening
+        self.tls = tls
+        self.state = tls == .implicit ? .startingTLS : .greeted
     }
 
     /// The client has sent a command before it was its turn, for policy to judge.
     package var hasPipelinedUnasked: Bool { self.pipelinedUnasked }
 
-    /// How the client greeted last.
-    package struct Greeting: Hashable, Sendable {
-        package let name: String
-        package let isExtended: Bool
-    }
-
     /// What may be given to ``handle(_:)`` next from what the client sends.
     package var expectation: Expectation {
         guard self.delayed.isEmpty else { return .nothing }
         switch self.state {
+        case .startingTLS: return .handshake
         case .greeted, .ready, .transaction, .betweenChunks: return .command
         case .content: return .content
         case .chunk(_, let chunk): return .chunk(bytes: chunk.bytes, isLast: chunk.isLast)
@@ -95,12 +96,13 @@ package struct ServerSession: Sendable {
             let findings = self.screen(facts, command, isSMTP: true)
             guard !self.isClosed else { return findings }
             self.notePipelining(command, isLast: facts.isLast)
-            return findings + self.afterErrors(self.perform(command))
+            return findings + self.afterErrors(self.perform(command, isLast: facts.isLast))
         case .malformed(let error, let facts):
             guard self.expectation == .command else { return [] }
             let findings = self.screen(facts, nil, isSMTP: error != .notSMTP)
             guard !self.isClosed else { return findings }
             return findings + self.afterErrors(self.refuse(error))
+        case .tlsEstablished: return self.tlsEstablished()
         case .decided(let decision): return self.afterErrors(self.decided(decision))
         case .contentEnded(let fault): return self.contentEnded(fault)
         case .chunkEnded(let fault): return self.chunkEnded(fault)
@@ -138,15 +140,17 @@ extension ServerSession {
         case .mail, .rcpt, .rset:
             if self.greeting?.isExtended != true || !self.screening.offersPipelining { self.pipelinedUnasked = true }
         case .bdat: break  // Its octets follow without waiting, and tell themselves from commands.
-        case .helo, .ehlo, .data, .noop, .vrfy, .help: self.pipelinedUnasked = true
+        case .helo, .ehlo, .starttls, .data, .noop, .vrfy, .help: self.pipelinedUnasked = true
         case .quit: break  // Nothing behind it is read.
         }
     }
 
-    private mutating func perform(_ command: Command) -> [Action] {
+    private mutating func perform(_ command: Command, isLast: Bool) -> [Action] {
+        if self.tls == .required, !command.mayPrecedeTLS { return self.refuseInPlain(command) }
         switch command {
         case .helo(let name): return self.greet(Greeting(name: name, isExtended: false))
         case .ehlo(let name): return self.greet(Greeting(name: name, isExtended: true))
+        case .starttls: return self.startTLS(isLast: isLast)
         case .mail(let path, let parameters): return self.mail(path, parameters)
         case .rcpt(let path, let parameters): return self.rcpt(path, parameters)
         case .data: return self.data()
@@ -170,6 +174,11 @@ extension ServerSession {
         lines += [
             "SIZE \(self.limits.messageSize.bytes)", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "CHUNKING",
         ]
+        switch self.tls {
+        case .none: break
+        case .offered, .required: lines.append("STARTTLS")
+        case .implicit, .established: lines.append("REQUIRETLS")  // RFC 8689 §2: only where it can begin to hold.
+        }
         if self.limits.vrfy { lines.append("VRFY") }
         return Reply(code: 250, detail: nil, lines: lines + ["HELP"])
     }
@@ -179,8 +188,9 @@ extension ServerSession {
         case .greeted: return self.error(.heloFirst)
         case .transaction, .betweenChunks: return self.error(.nestedMail)
         case .ready: break
-        case .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
+        case .startingTLS, .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
         }
+        if parameters.tls == .required, self.tls != .established { return self.refuse(.unknownParameter("REQUIRETLS")) }
         if let bytes = parameters.declaredBytes, bytes > self.limits.messageSize.bytes {
             return [.reply(.messageTooLarge(limit: self.limits.messageSize.bytes))]
         }
@@ -226,7 +236,7 @@ extension ServerSession {
             self.state = .chunk(envelope, chunk)
             return []
         case .greeted, .ready: return self.skip(chunk, self.outOfSequence)
-        case .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
+        case .startingTLS, .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
         }
     }
 
@@ -269,8 +279,49 @@ extension ServerSession {
         switch self.state {
         case .greeted: .heloFirst
         case .ready: .mailFirst
-        case .transaction, .deciding, .content, .chunk, .betweenChunks, .skippingChunk, .storing, .closed: .badSequence
+        case .startingTLS, .transaction, .deciding, .content, .chunk, .betweenChunks, .skippingChunk, .storing,
+            .closed:
+            .badSequence
         }
+    }
+}
+
+// MARK: - TLS
+
+extension ServerSession {
+    /// RFC 3207 §4.2: what the client said before is forgotten. What it did wrong is not, and neither is what the
+    /// screener found.
+    ///
+    /// Octets behind the command came in plain text, from whomever, and would be taken for what came through TLS
+    /// (CVE-2011-0411): nothing of them is read, and nothing more is said.
+    private mutating func startTLS(isLast: Bool) -> [Action] {
+        switch self.tls {
+        case .none: return self.error(.to(.notImplemented))
+        case .implicit, .established: return self.error(.tlsActive)
+        case .offered, .required: break
+        }
+        let dropped = self.reset()
+        guard isLast else {
+            self.state = .closed
+            return dropped + [.unsaid(.inputBehindStartTLS), .close]
+        }
+        self.greeting = nil
+        self.state = .startingTLS
+        return dropped + [.reply(.startTLS), .startTLS]
+    }
+
+    private mutating func tlsEstablished() -> [Action] {
+        guard case .startingTLS = self.state else { return [] }
+        let isGreetingDue = self.tls == .implicit
+        self.tls = .established
+        self.state = .greeted
+        return isGreetingDue ? [.reply(.greeting(self.hostname))] : []
+    }
+
+    /// The octets of a BDAT have to be read all the same.
+    private mutating func refuseInPlain(_ command: Command) -> [Action] {
+        guard case .bdat(let bytes, let isLast) = command else { return self.error(.startTLSFirst) }
+        return self.skip(Chunk(bytes: bytes, isLast: isLast), .startTLSFirst)
     }
 }
 
@@ -351,7 +402,8 @@ extension ServerSession {
             guard fault == nil, !chunk.isLast else { return self.finish(envelope, fault) }
             self.state = .betweenChunks(envelope)
             return [.reply(.chunkOk(chunk.bytes))]
-        case .greeted, .ready, .transaction, .deciding, .content, .betweenChunks, .storing, .closed: return []
+        case .startingTLS, .greeted, .ready, .transaction, .deciding, .content, .betweenChunks, .storing, .closed:
+            return []
         }
     }
 
@@ -385,19 +437,6 @@ extension ServerSession {
 // MARK: - Errors and the end
 
 extension ServerSession {
-    /// Counts since the last message that was taken.
-    private struct ErrorCount {
-        var count = 0
-        var junk = 0
-        var excessRecipients = 0
-
-        /// Whether recipients above the limit have become as many as are allowed.
-        mutating func overshoot(limit: Int) -> Bool {
-            self.excessRecipients += 1
-            return self.excessRecipients > limit
-        }
-    }
-
     private mutating func error(_ reply: Reply) -> [Action] {
         self.errors.count += 1
         return [.reply(reply)]
@@ -431,22 +470,24 @@ extension ServerSession {
         case .content, .chunk, .betweenChunks:
             self.state = .ready
             return [.dropContent]
-        case .greeted, .ready, .deciding, .skippingChunk, .storing, .closed: return []
+        case .startingTLS, .greeted, .ready, .deciding, .skippingChunk, .storing, .closed: return []
         }
     }
 
+    /// In a handshake nobody would understand what is said.
     private mutating func close(_ reply: Reply) -> [Action] {
         let dropped = self.reset()
+        let isUnsaid = if case .startingTLS = self.state { true } else { false }
         self.state = .closed
         self.delayed = []
-        return dropped + [.reply(reply), .close]
+        return dropped + [isUnsaid ? .unsaid(reply) : .reply(reply), .close]
     }
 
     /// Who is between messages goes now; who is in one may finish it.
     private mutating func shutdown(_ patience: Patience) -> [Action] {
         self.isShuttingDown = true
         switch self.state {
-        case .greeted, .ready: return self.close(.shuttingDown)
+        case .startingTLS, .greeted, .ready: return self.close(.shuttingDown)
         case .transaction, .content, .chunk, .betweenChunks, .skippingChunk:
             return patience == .none ? self.close(.shuttingDown) : []
         case .deciding, .storing, .closed: return []
@@ -457,7 +498,7 @@ extension ServerSession {
     private var isWaitingForUs: Bool {
         switch self.state {
         case .deciding, .storing: true
-        case .greeted, .ready, .transaction, .content, .chunk, .betweenChunks, .skippingChunk, .closed: false
+        case .startingTLS, .greeted, .ready, .transaction, .content, .chunk, .betweenChunks, .skippingChunk, .closed: false
         }
     }
 }

@@ -77,7 +77,7 @@ extension Command {
     fileprivate var mayBeFollowed: Bool {
         switch self {
         case .bdat, .quit: true
-        case .helo, .ehlo, .mail, .rcpt, .data, .rset, .noop, .vrfy, .help: false
+        case .helo, .ehlo, .starttls, .mail, .rcpt, .data, .rset, .noop, .vrfy, .help: false
         }
     }
 }
