@@ -119,7 +119,7 @@ final class CalloutProbe: ClientHandlerDelegate {
         switch reason {
         case .failed(let reply) where reply.outcome == .permanent:
             self.failed(ProbeResult(.blocked, reply, remote: handler.server.description))
-        case .failed(let reply):
+        case .failed(let reply), .insecure(_, let reply):
             self.failed(ProbeResult(.unreachable, reply, remote: handler.server.description))
         case .isOurselves:
             let reply = Reply(451, .init(4, 6), "mail loops back to myself: \(handler.server) has our name")

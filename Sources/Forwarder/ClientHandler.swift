@@ -3,15 +3,30 @@ import NIOCore
 import NIOPosix
 import Queue
 import SMTP
+import TLS
+
+/// What a session needs for TLS.
+struct ConnectionSecurity: Sendable {
+    let context: TLSClientContext
+    /// Whom it should be with.
+    let request: TLSClientRequest
+}
 
 /// What a client handler tells the forwarder, all on their loop.
 protocol ClientHandlerDelegate: AnyObject {
     func sessionReady(_ handler: ClientHandler)
+    /// TLS is established, whatever was found out about the server; `sessionReady` or `sessionUnusable` follows.
+    func sessionSecured(_ handler: ClientHandler, _ session: TLSSession)
     func sessionFinished(_ handler: ClientHandler, _ outcome: ClientSession.Outcome)
     /// The content of the present delivery cannot be read.
     func contentUnreadable(_ handler: ClientHandler, _ message: QueuedMessage, _ error: any Error)
     func sessionUnusable(_ handler: ClientHandler, _ reason: ClientSession.Unusable)
     func sessionClosed(_ handler: ClientHandler)
+}
+
+extension ClientHandlerDelegate {
+    /// For those who do not want to know.
+    func sessionSecured(_ handler: ClientHandler, _ session: TLSSession) {}
 }
 
 /// Performs what a client session decides: sends its commands and content, hears the replies, keeps its time.
@@ -24,6 +39,7 @@ final class ClientHandler: ChannelInboundHandler {
     let connection: Dispatcher.ConnectionID
     private let loop: any EventLoop
     private let timeouts: ClientTimeouts
+    private let security: ConnectionSecurity?
     private weak var delegate: (any ClientHandlerDelegate)?
     private var session: ClientSession
     private var lines = LineFramer(limitBytes: 4096, cutsLongLines: true)
@@ -42,14 +58,15 @@ final class ClientHandler: ChannelInboundHandler {
     private var stuffer: DotStuffer?
     private var message: QueuedMessage?
 
+    /// - Parameter security: nil for plain text; then the session must not want TLS.
     init(
         server: ServerAddress, connection: Dispatcher.ConnectionID, session: ClientSession, timeouts: ClientTimeouts,
-        loop: any EventLoop,
-        delegate: any ClientHandlerDelegate
+        loop: any EventLoop, security: ConnectionSecurity? = nil, delegate: any ClientHandlerDelegate
     ) {
         self.server = server
         self.connection = connection
         self.session = session
+        self.security = security
         self.timeouts = timeouts
         self.loop = loop
         self.delegate = delegate
@@ -142,6 +159,7 @@ final class ClientHandler: ChannelInboundHandler {
     private func perform(_ action: ClientSession.Action) {
         switch action {
         case .send(let bytes): self.output.writeBytes(bytes)
+        case .startTLS: self.handle(.tlsFailed("TLS is not available"))
         case .sendContent(let transfer): self.sendContent(transfer)
         case .expect(let stage): self.expect(stage)
         case .ready: self.delegate?.sessionReady(self)

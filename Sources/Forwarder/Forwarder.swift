@@ -256,7 +256,7 @@ extension Forwarder: ClientHandlerDelegate {
 
     func sessionUnusable(_ handler: ClientHandler, _ reason: ClientSession.Unusable) {
         switch reason {
-        case .failed(let reply):
+        case .failed(let reply), .insecure(_, let reply):
             // Whatever it says to a whole session, later it may say something else: nothing fails for good here.
             let text = "\(handler.server) said: \(reply.oneLine)"
             self.openings[handler.connection]?.failure = .temporary(Reply(451, reply.detail ?? .init(4, 0), text))

@@ -67,6 +67,12 @@ extension ClientSession {
         case connected
         case reply(Reply)
         case malformed(ReplyParser.Malformed)
+        /// The text behind 334, which may be longer than a reply's is kept.
+        case challenge([UInt8])
+        /// The handshake is done; what is sent from now on goes through it.
+        case tlsEstablished(authentication: TLSAuthentication)
+        /// It did not come about; why, for log and notices.
+        case tlsFailed(String)
         case deliver(Delivery)
         /// All content has been written.
         case contentSent
@@ -79,6 +85,8 @@ extension ClientSession {
     package enum Action: Hashable, Sendable {
         /// Command lines, each with its CRLF.
         case send([UInt8])
+        /// The handshake, in which nothing counts that was received before it; then `tlsEstablished` or `tlsFailed`.
+        case startTLS
         /// Content of the present delivery; then `contentSent`.
         case sendContent(Transfer)
         /// Say `timedOut` if this takes longer. Replaces the limit before.
@@ -110,6 +118,9 @@ extension ClientSession {
         case failed(Reply)
         /// The server is ourselves, by its own words.
         case isOurselves
+        /// It is not as secure as it must be. With `handshakeFailed` a session without TLS may still come about, where
+        /// the level lets it.
+        case insecure(SecurityProblem, Reply)
     }
 }
 

@@ -10,6 +10,14 @@ package struct ClientSession: Sendable {
         package var chunking = true
         package var xforward = false
         package var xclient = false
+        package var security = SecurityLevel.none
+        /// TLS begins before the greeting, without STARTTLS.
+        package var isImplicit = false
+        /// Only mail with REQUIRETLS goes over it: the server must be authenticated and offer that too (RFC 8689 §4.2.1).
+        package var isRequireTLS = false
+        /// TLS is then needed under every level: they are never said in plain text, nor is mail of one who has them
+        /// sent without.
+        package var credentials: SASLCredentials?
 
         package init() {}
     }
@@ -60,6 +68,7 @@ package struct ClientSession: Sendable {
         case .timedOut: self.timedOut()
         case .disconnected: self.fail(Reply(451, .init(4, 2), "Lost connection \(self.place)"))
         case .quit: self.quit()
+        case .tlsEstablished, .tlsFailed, .challenge: []
         }
     }
 

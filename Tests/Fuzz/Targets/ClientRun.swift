@@ -145,7 +145,7 @@ private struct ClientRun {
         case .finished(let outcome): try self.finish(outcome)
         case .unusable: try require(self.present == nil, "unusable in the middle of a delivery")
         case .close: self.isClosed = true
-        case .expect: break
+        case .expect, .startTLS: break
         }
     }
 
