@@ -1,4 +1,5 @@
 import Authentication
+import Mail
 import Testing
 
 @Suite struct TagListTests {
