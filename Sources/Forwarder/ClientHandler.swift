@@ -5,13 +5,6 @@ import Queue
 import SMTP
 import TLS
 
-/// What a session needs for TLS.
-struct ConnectionSecurity: Sendable {
-    let context: TLSClientContext
-    /// Whom it should be with.
-    let request: TLSClientRequest
-}
-
 /// What a client handler tells the forwarder, all on their loop.
 protocol ClientHandlerDelegate: AnyObject {
     func sessionReady(_ handler: ClientHandler)
@@ -37,16 +30,16 @@ final class ClientHandler: ChannelInboundHandler {
     let server: ServerAddress
     /// Which connection of the dispatcher this is.
     let connection: Dispatcher.ConnectionID
-    private let loop: any EventLoop
+    let loop: any EventLoop
     private let timeouts: ClientTimeouts
-    private let security: ConnectionSecurity?
+    let security: ConnectionSecurity?
     private weak var delegate: (any ClientHandlerDelegate)?
     private var session: ClientSession
-    private var lines = LineFramer(limitBytes: 4096, cutsLongLines: true)
-    private var replies = ReplyParser()
-    private var received = ByteBuffer()
+    var lines = ClientHandler.makeFramer()
+    var replies = ReplyParser()
+    var received = ByteBuffer()
     private var output = ByteBuffer()
-    private var context: ChannelHandlerContext?
+    var context: ChannelHandlerContext?
     private var pending: [ClientSession.Event] = []
     private var isHandling = false
     private var isClosing = false
@@ -102,7 +95,20 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? TLSError { self.handle(.tlsFailed(error.description)) }
         context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case TLSEvent.established(let session):
+            self.delegate?.sessionSecured(self, session)
+            self.handle(.tlsEstablished(authentication: TLSAuthentication(session.verdict)))
+            self.flush()
+        // The server says nothing any more.
+        case ChannelEvent.inputClosed: context.close(promise: nil)
+        case _: context.fireUserInboundEventTriggered(event)
+        }
     }
 
     /// Hands a message over. Only when the session said that it is ready.
@@ -137,7 +143,7 @@ final class ClientHandler: ChannelInboundHandler {
             case .tooLong: continue
             case .line(let line, _):
                 do {
-                    if let reply = try self.replies.next(line) { return .reply(reply) }
+                    if let reply = try self.replies.next(line) { return ClientSession.event(of: reply, lastLine: line) }
                 } catch {
                     return .malformed(error)
                 }
@@ -146,7 +152,7 @@ final class ClientHandler: ChannelInboundHandler {
         return nil
     }
 
-    private func handle(_ event: ClientSession.Event) {
+    func handle(_ event: ClientSession.Event) {
         self.pending.append(event)
         guard !self.isHandling else { return }
         self.isHandling = true
@@ -159,7 +165,8 @@ final class ClientHandler: ChannelInboundHandler {
     private func perform(_ action: ClientSession.Action) {
         switch action {
         case .send(let bytes): self.output.writeBytes(bytes)
-        case .startTLS: self.handle(.tlsFailed("TLS is not available"))
+        case .startTLS: self.startTLS()
+        case .derive(let derivation): self.derive(derivation)
         case .sendContent(let transfer): self.sendContent(transfer)
         case .expect(let stage): self.expect(stage)
         case .ready: self.delegate?.sessionReady(self)
@@ -175,7 +182,7 @@ final class ClientHandler: ChannelInboundHandler {
         }
     }
 
-    private func flush() {
+    func flush() {
         guard self.output.readableBytes > 0, let context else { return }
         let bytes = self.output
         self.output = ByteBuffer()

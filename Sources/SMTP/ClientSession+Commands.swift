@@ -11,6 +11,7 @@ extension ClientSession.Delivery {
         if extensions.eightBitMIME, parameters.body == .eightBitMIME || self.needsSMTPUTF8 {
             command += " BODY=8BITMIME"
         }
+        if extensions.requireTLS, parameters.tls == .required { command += " REQUIRETLS" }
         if extensions.smtputf8, self.needsSMTPUTF8 { command += " SMTPUTF8" }
         if extensions.dsn {
             switch parameters.noticeReturn {

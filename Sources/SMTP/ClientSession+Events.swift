@@ -69,6 +69,8 @@ extension ClientSession {
         case malformed(ReplyParser.Malformed)
         /// The text behind 334, which may be longer than a reply's is kept.
         case challenge([UInt8])
+        /// What was to be derived; nil if that failed.
+        case derived([UInt8]?)
         /// The handshake is done; what is sent from now on goes through it.
         case tlsEstablished(authentication: TLSAuthentication)
         /// It did not come about; why, for log and notices.
@@ -82,11 +84,18 @@ extension ClientSession {
         case quit
     }
 
+    /// - Parameter lastLine: as the reply's last line came, without its end.
+    package static func event(of reply: Reply, lastLine: [UInt8]) -> Event {
+        reply.code == 334 && reply.lines.count == 1 ? .challenge(Array(lastLine.dropFirst(4))) : .reply(reply)
+    }
+
     package enum Action: Hashable, Sendable {
         /// Command lines, each with its CRLF.
         case send([UInt8])
         /// The handshake, in which nothing counts that was received before it; then `tlsEstablished` or `tlsFailed`.
         case startTLS
+        /// A key, elsewhere, for it takes long; then `derived`.
+        case derive(KeyDerivation)
         /// Content of the present delivery; then `contentSent`.
         case sendContent(Transfer)
         /// Say `timedOut` if this takes longer. Replaces the limit before.

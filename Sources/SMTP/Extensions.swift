@@ -14,6 +14,12 @@ package struct Extensions: Hashable, Sendable {
     package private(set) var xforward: Set<String> = []
     package private(set) var xclient: Set<String> = []
 
+    package private(set) var starttls = false
+    /// REQUIRETLS (RFC 8689); it means something inside TLS only.
+    package private(set) var requireTLS = false
+    /// Mechanisms of SASL, in upper case; empty if AUTH is not offered.
+    package private(set) var auth: Set<String> = []
+
     /// None, as after HELO.
     package init() {}
 
@@ -31,6 +37,10 @@ package struct Extensions: Hashable, Sendable {
             case "SIZE":
                 self.size = true
                 self.sizeLimitBytes = values.first.flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil }
+            case "STARTTLS": self.starttls = true
+            case "REQUIRETLS": self.requireTLS = true
+            // `AUTH=` is older than the standard; servers write both for clients that are.
+            case "AUTH": self.auth.formUnion(values.map(String.init))
             case "XFORWARD": self.xforward = Set(values.map(String.init))
             case "XCLIENT": self.xclient = Set(values.map(String.init))
             default: break
