@@ -10,10 +10,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, authresults
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, dmarc,
-        fromfield, rua
+        fromfield, rua, stsrecord
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
-        restrictions, greylist, observation
+        restrictions, greylist, observation, stspolicy, stsentry
 
     /// Those whose parser recurses, as that of YAML does, or is slow.
     private static let shorter: Set<FuzzTarget> = [
@@ -23,6 +23,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Single values, which are never long.
     private static let short: Set<FuzzTarget> = [
         .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro, .rua,
+        .stsrecord,
     ]
 
     private static let streams: Set<FuzzTarget> = [
@@ -83,6 +84,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .verify: try checkVerifyRecord(bytes)
         case .rua: try checkReportURIs(bytes)
         case .observation: try checkObservations(bytes)
+        case .stsrecord: try checkSTSRecord(bytes)
+        case .stspolicy: try checkSTSPolicy(bytes)
+        case .stsentry: try checkSTSEntry(bytes)
         case .greylist: try checkGreylist(bytes)
         case .cases: try checkCases(bytes)
         case .restrictions: try checkRestrictions(bytes)
