@@ -115,7 +115,7 @@ let package = Package(
 
         // Daemon: it has the inflater for archives in archives.
         tests("MailTests", ["Mail", "Daemon"]),
-        tests("SMTPTests", ["SMTP", "Mail"]),
+        tests("SMTPTests", ["SMTP", "Crypto", "Mail"]),
         tests(
             "AuthenticationTests",
             ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams"), "LibSPF2"]),
