@@ -1,9 +1,12 @@
 """Reads a message with a report as its receivers do, and says in JSON what it has found. The message comes on standard
-input; `reports.py gunzip` only unpacks."""
+input; `reports.py tls` reads one on TLS, `reports.py tlsdocument` its document alone, and `reports.py gunzip`
+only unpacks."""
 
+import datetime
 import email
 import email.policy
 import gzip
+import ipaddress
 import json
 import sys
 
@@ -115,26 +118,102 @@ def problems(root):
     return [] if schema.validate(root) else [str(error) for error in schema.error_log]
 
 
+# RFC 8460 section 4.4: what each object may have, and what it must.
+TLS_KEYS = {
+    "report": ({"organization-name", "date-range", "contact-info", "report-id", "policies"}, set()),
+    "date-range": ({"start-datetime", "end-datetime"}, set()),
+    "entry": ({"policy", "summary", "failure-details"}, set()),
+    "policy": ({"policy-type", "policy-domain"}, {"policy-string", "mx-host"}),
+    "summary": ({"total-successful-session-count", "total-failure-session-count"}, set()),
+    "failure": (
+        {"result-type", "failed-session-count"},
+        {"sending-mta-ip", "receiving-mx-hostname", "receiving-mx-helo", "receiving-ip", "additional-information",
+         "failure-reason-code"}),
+}
+RESULT_TYPES = {
+    "starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted",
+    "validation-failure", "tlsa-invalid", "dnssec-invalid", "dane-required", "sts-policy-fetch-error",
+    "sts-policy-invalid", "sts-webpki-invalid",
+}
+
+
+def unique(pairs):
+    """An object of JSON; a key twice is none."""
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError(f"a key is repeated: {pairs}")
+    return dict(pairs)
+
+
+def tls_problems(report):
+    found = []
+
+    def claim(holds, *what):
+        if not holds:
+            found.append(" ".join(str(part) for part in what))
+
+    def check(kind, value):
+        needed, allowed = TLS_KEYS[kind]
+        claim(needed <= set(value) <= needed | allowed, kind, sorted(value))
+
+    check("report", report)
+    check("date-range", report["date-range"])
+    for text in report["date-range"].values():
+        claim(len(text) == 20 and text.endswith("Z") and datetime.datetime.fromisoformat(text), "date", text)
+    claim(len({json.dumps(entry["policy"]) for entry in report["policies"]}) == len(report["policies"]), "policy twice")
+    for entry in report["policies"]:
+        check("entry", entry)
+        check("policy", entry["policy"])
+        check("summary", entry["summary"])
+        claim(entry["policy"]["policy-type"] in ("tlsa", "sts", "no-policy-found"), entry["policy"])
+        for key in ("policy-string", "mx-host"):
+            claim(all(isinstance(text, str) for text in entry["policy"].get(key, [])), key)
+        for failure in entry["failure-details"]:
+            check("failure", failure)
+            claim(failure["result-type"] in RESULT_TYPES, failure)
+            for key in ("sending-mta-ip", "receiving-ip"):
+                if key in failure:
+                    ipaddress.ip_address(failure[key])
+        total = sum(failure["failed-session-count"] for failure in entry["failure-details"])
+        claim(total == entry["summary"]["total-failure-session-count"], "failures", total)
+    return found
+
+
+def read_tls(octets):
+    """What there is to say of a document, gzip or not."""
+    document = gzip.decompress(octets) if octets[:2] == b"\x1f\x8b" else octets
+    report = json.loads(document.decode("utf-8", "strict"), object_pairs_hook=unique)
+    return {"problems": tls_problems(report), "report": report}
+
+
+def described(message, parts):
+    return {
+        "header": {name: str(value) for name, value in message.items()},
+        "defects": [str(defect) for part in message.walk() for defect in part.defects],
+        "attachments": len(parts),
+        "type": parts[0].get_content_type(),
+        "name": parts[0].get_param("name"),
+        "fileName": parts[0].get_filename(),
+    }
+
+
 def main():
     octets = sys.stdin.buffer.read()
     if sys.argv[1:] == ["gunzip"]:
         sys.stdout.buffer.write(gzip.decompress(octets))
         return
+    if sys.argv[1:] == ["tlsdocument"]:
+        json.dump(read_tls(octets), sys.stdout)
+        return
     message = email.message_from_bytes(octets, policy=email.policy.default)
     parts = [part for part in message.walk() if part.get_filename()]
+    if sys.argv[1:] == ["tls"]:
+        kinds = [message.get_content_type(), message.get_param("report-type")]
+        kinds += [part.get_content_type() for part in message.iter_parts()]
+        json.dump(described(message, parts) | {"kinds": kinds} | read_tls(parts[0].get_content()), sys.stdout)
+        return
     document = gzip.decompress(parts[0].get_content())
     root = etree.fromstring(document)
-    json.dump(
-        {
-            "header": {name: str(value) for name, value in message.items()},
-            "defects": [str(defect) for part in message.walk() for defect in part.defects],
-            "attachments": len(parts),
-            "type": parts[0].get_content_type(),
-            "name": parts[0].get_param("name"),
-            "fileName": parts[0].get_filename(),
-            "problems": problems(root),
-            "feedback": plain(root),
-        }, sys.stdout)
+    json.dump(described(message, parts) | {"problems": problems(root), "feedback": plain(root)}, sys.stdout)
 
 
 main()

@@ -8,7 +8,7 @@ import Resolver
 
 /// DMARC aggregate reports: what sessions find out goes in, and once a day reports go to the queue.
 final class ReportService: Sendable {
-    /// What reports are made with.
+    /// What reports of each kind are made with.
     struct Parts: Sendable {
         let queue: any MailQueue
         let names: any NameService
@@ -41,24 +41,12 @@ final class ReportService: Sendable {
     /// What somebody else reports to us, and what comes back of our reports, is not told in turn: two hosts would go on
     /// telling each other of nothing but their reports.
     func observe(_ finding: AuthenticationFinding, _ recipients: [Recipient]) {
-        let ours = [self.reporting.options.email, self.reporting.options.from, self.reporting.options.reversePath]
+        let ours = self.reporting.options.mailboxes
         guard !recipients.allSatisfy({ ours.contains($0.mailbox) }),
             let observation = DMARCObservation(
-                finding, recipients, at: self.parts.clock.now(), organization: { self.organization(of: $0) })
+                finding, recipients, at: self.parts.clock.now(), organization: { self.parts.organization(of: $0) })
         else { return }
         self.reporting.observe(observation)
-    }
-
-    private var suffixes: PublicSuffixList? {
-        guard case .publicSuffixes(let list) = self.parts.generation().receiver.authentication?.discovery else {
-            return nil
-        }
-        return list
-    }
-
-    /// Whom a domain was registered for.
-    private func organization(of domain: DomainName) -> String {
-        self.suffixes?.organizationalDomain(of: domain).ascii ?? domain.registeredByItsLook.ascii
     }
 
     /// Makes reports when they are due until the task is cancelled.
@@ -72,37 +60,60 @@ final class ReportService: Sendable {
     }
 
     private var check: DestinationCheck {
-        let names = NameSource(self.parts.names, on: self.parts.loop)
-        return DestinationCheck(
+        DestinationCheck(
             // By the tree walk it would have to be asked for; a host of another name is then another's.
             organizationalDomain: { name in
-                DomainName(name).flatMap { self.suffixes?.organizationalDomain(of: $0).ascii } ?? name
+                DomainName(name).flatMap { self.parts.suffixes?.organizationalDomain(of: $0).ascii } ?? name
             },
-            texts: { name in
-                switch await names.ask(NameQuery(name, .txt)) {
-                case .texts(let texts): texts.map { String(decoding: $0, as: UTF8.self) }
-                case .noSuchName, .noRecords, .addresses, .hosts: []
-                case .failed: nil
-                }
-            })
+            texts: self.parts.texts)
     }
 
     /// Returns when the message is on the disk. A report that cannot be signed goes without: its reader decides.
     func submit(_ envelope: Envelope, _ content: [UInt8]) async throws {
-        let generation = self.parts.generation()
-        var incoming = IncomingContent(id: self.parts.queue.beginMessage())
+        try await self.parts.submit(envelope, content) { self.warn("the DMARC report \($0)") }
+    }
+}
+
+extension ReportService.Parts {
+    fileprivate var suffixes: PublicSuffixList? {
+        guard case .publicSuffixes(let list) = self.generation().receiver.authentication?.discovery else {
+            return nil
+        }
+        return list
+    }
+
+    /// Whom a domain was registered for.
+    func organization(of domain: DomainName) -> String {
+        self.suffixes?.organizationalDomain(of: domain).ascii ?? domain.registeredByItsLook.ascii
+    }
+
+    /// The TXT records of a name, each with its strings joined; empty if there are none, nil if nobody knows.
+    func texts(_ name: String) async -> [String]? {
+        switch await NameSource(self.names, on: self.loop).ask(NameQuery(name, .txt)) {
+        case .texts(let texts): texts.map { String(decoding: $0, as: UTF8.self) }
+        case .noSuchName, .noRecords, .addresses, .hosts: []
+        case .failed: nil
+        }
+    }
+
+    /// Puts a report into the queue; returns when it is on the disk. One that cannot be signed goes without.
+    ///
+    /// - Parameter complain: gets what is said of it behind the kind of report.
+    func submit(_ envelope: Envelope, _ content: [UInt8], complain: (String) -> Void) async throws {
+        let generation = self.generation()
+        var incoming = IncomingContent(id: self.queue.beginMessage())
         incoming.buffer = content
         do { incoming.head = try generation.forwarder.sign(content) } catch {
-            self.warn("the DMARC report \(incoming.id) goes without a signature: \(error)")
+            complain("\(incoming.id) goes without a signature: \(error)")
         }
         let new = incoming.finish(
-            arrival: self.parts.clock.now(), envelope: envelope, client: nil, about: nil, needsSMTPUTF8: false,
+            arrival: self.clock.now(), envelope: envelope, client: nil, about: nil, needsSMTPUTF8: false,
             lanes: generation.forwarder.lanes)
         let message = new.message
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            self.parts.queue.store(new) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+            self.queue.store(new) { continuation.resume(with: $0.mapError { $0 as any Error }) }
         }
-        self.parts.events.record(
+        self.events.record(
             .queued(message.id, MailEvent.Queued(envelope: message.envelope, bytes: message.contentBytes)))
     }
 }

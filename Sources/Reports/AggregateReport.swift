@@ -1,9 +1,9 @@
-import Inflate
+import Mail
 
 /// What one domain is told of one day: the document of RFC 7489 §7.2 and Appendix C.
 ///
 /// A policy that changed within the day stands in it as it was last, which the RFC allows.
-package struct AggregateReport: Sendable {
+package struct AggregateReport: DailyReport {
     package struct Row: Hashable, Sendable {
         package let result: DMARCObservation.Result
         package let count: UInt64
@@ -11,22 +11,6 @@ package struct AggregateReport: Sendable {
         package init(_ result: DMARCObservation.Result, count: UInt64) {
             self.result = result
             self.count = count
-        }
-    }
-
-    /// Who reports.
-    package struct Reporter: Hashable, Sendable {
-        /// Our name, which the names of reports have in them.
-        package let hostname: String
-        package let organization: String
-        package let email: String
-        package let extraContact: String?
-
-        package init(hostname: String, organization: String, email: String, extraContact: String? = nil) {
-            self.hostname = hostname
-            self.organization = organization
-            self.email = email
-            self.extraContact = extraContact
         }
     }
 
@@ -44,31 +28,14 @@ package struct AggregateReport: Sendable {
         self.rows = rows
     }
 
-    /// The same for the same host, domain and day, so that who gets a report twice can tell.
-    package var reportID: String { "\(self.day.start.seconds).\(self.policy.domain)@\(self.reporter.hostname)" }
+    package static let format = ReportFormat(
+        title: "DMARC aggregate report (RFC 7489)", mark: "", messageType: "multipart/mixed",
+        mediaType: "application/gzip", tls: .unspecified)
+    package var domain: String { self.policy.domain }
+    package var fileSuffix: String { ".xml.gz" }
+    package var headerFields: [String] { [] }
 
-    /// RFC 7489 §7.2.1.1.
-    package var fileName: String {
-        "\(self.reporter.hostname)!\(self.policy.domain)!\(self.day.start.seconds)!\(self.day.lastSecond.seconds).xml.gz"
-    }
-
-    package var xml: [UInt8] {
-        var output: [UInt8] = []
-        self.write { output += $0 }
-        return output
-    }
-
-    /// The same as gzip, without ever holding the document; nil if there is no memory.
-    package func packed() -> [UInt8]? {
-        guard let writer = GzipWriter() else { return nil }
-        var output: [UInt8] = []
-        self.write { writer.write($0, to: &output) }
-        writer.finish(&output)
-        return output
-    }
-
-    /// Hands over the document in pieces.
-    private func write(_ handOver: ([UInt8]) -> Void) {
+    package func write(_ handOver: ([UInt8]) -> Void) {
         var xml = XMLWriter()
         xml.declaration()
         xml.begin("feedback")

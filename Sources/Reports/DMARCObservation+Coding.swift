@@ -62,15 +62,7 @@ extension DMARCObservation.Result {
     package func encoded() -> [UInt8] {
         var writer = RecordWriter()
         writer.byte(Self.format)
-        switch self.source {
-        case .v4(let value):
-            writer.byte(4)
-            writer.number(value)
-        case .v6(let high, let low):
-            writer.byte(6)
-            writer.number(high)
-            writer.number(low)
-        }
+        writer.address(self.source)
         writer.byte(self.disposition.rawValue)
         writer.byte((self.isDKIMAligned ? 1 : 0) | (self.isSPFAligned ? 2 : 0))
         writer.list(Array(self.overrides.prefix(Self.maximumResults))) { override, writer in
@@ -110,16 +102,6 @@ extension DMARCObservation.Result {
 }
 
 extension RecordReader {
-    fileprivate mutating func address() -> IPAddress? {
-        switch self.byte() {
-        case 4: return self.number(UInt32.self).map { .v4($0) }
-        case 6:
-            guard let high = self.number(UInt64.self), let low = self.number(UInt64.self) else { return nil }
-            return .v6(high: high, low: low)
-        default: return nil
-        }
-    }
-
     fileprivate mutating func override() -> DMARCObservation.Override? {
         guard let kind = self.byte().flatMap(DMARCObservation.Override.Kind.init), let comment = self.optional() else {
             return nil

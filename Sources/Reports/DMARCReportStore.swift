@@ -27,20 +27,17 @@ package final class DMARCReportStore: Sendable {
             observation.result.encoded(), to: group, about: policy.encoded(), family: policy.organization)
     }
 
-    /// Some of the domains that are to be told of a day, with the policy they had last.
-    package struct Page: Sendable {
-        package let list: [(group: DailyStore.Group, policy: DMARCObservation.PublishedPolicy)]
-        /// Behind which the next page begins; nil for the last page.
-        package let end: DailyStore.Group?
-    }
-
-    /// - Parameter after: the end of the page before; nil for the first.
-    package func policies(on day: ReportDay, after: DailyStore.Group?, limit: Int = 100) async -> Page {
-        let groups = await self.store.groups(on: day, after: after, limit: limit)
-        let list = groups.compactMap { group, about in
-            DMARCObservation.PublishedPolicy(record: about).map { (group: group, policy: $0) }
+    /// Does something about each domain that is to be told of a day, with the policy it had last.
+    ///
+    /// - Parameter report: says whether nothing of it is left to do.
+    /// - Returns: whether nothing of any is.
+    func settle(
+        on day: ReportDay, _ report: (DailyStore.Group, DMARCObservation.PublishedPolicy) async -> Bool
+    ) async -> Bool {
+        await self.store.settle(on: day) { group, about in
+            guard let policy = DMARCObservation.PublishedPolicy(record: about) else { return true }
+            return await report(group, policy)
         }
-        return Page(list: list, end: groups.count < limit ? nil : groups.last?.group)
     }
 
     package func rows(of group: DailyStore.Group) async -> [AggregateReport.Row] {
@@ -51,12 +48,12 @@ package final class DMARCReportStore: Sendable {
 
     /// The URIs of a group with which all is done, whether they got their report or cannot have it.
     package func finished(of group: DailyStore.Group) async -> Set<String> {
-        Set(await self.store.marks(of: group).map { String(decoding: $0, as: UTF8.self) })
+        await self.store.finished(of: group)
     }
 
     /// When it returns, that is on the disk, if the disk works.
     package func finish(_ uri: ReportURI, of group: DailyStore.Group) async {
-        await self.store.mark(Array(uri.text.utf8), of: group)
+        await self.store.finish(uri, of: group)
     }
 
     /// Observations that were not kept since the start. For status.

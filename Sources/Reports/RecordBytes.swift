@@ -1,3 +1,5 @@
+import Mail
+
 /// Writes records as they are kept: numbers in network order, texts with their length in front.
 struct RecordWriter {
     private(set) var bytes: [UInt8] = []
@@ -6,6 +8,18 @@ struct RecordWriter {
 
     mutating func number(_ value: some FixedWidthInteger) {
         withUnsafeBytes(of: value.bigEndian) { self.bytes += $0 }
+    }
+
+    mutating func address(_ value: IPAddress) {
+        switch value {
+        case .v4(let value):
+            self.byte(4)
+            self.number(value)
+        case .v6(let high, let low):
+            self.byte(6)
+            self.number(high)
+            self.number(low)
+        }
     }
 
     /// Cut to 65535 octets, which nothing here comes near.
@@ -45,6 +59,16 @@ struct RecordReader {
         guard self.rest.count >= count else { return nil }
         defer { self.rest = self.rest.dropFirst(count) }
         return self.rest.prefix(count).reduce(0) { $0 << 8 | Value(truncatingIfNeeded: $1) }
+    }
+
+    mutating func address() -> IPAddress? {
+        switch self.byte() {
+        case 4: return self.number(UInt32.self).map { .v4($0) }
+        case 6:
+            guard let high = self.number(UInt64.self), let low = self.number(UInt64.self) else { return nil }
+            return .v6(high: high, low: low)
+        default: return nil
+        }
     }
 
     mutating func text() -> String? {

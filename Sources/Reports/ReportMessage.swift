@@ -1,7 +1,10 @@
 package import Mail
 
-/// A report as a message to those who want it (RFC 7489 §7.2.1.1).
+/// A report as a message to those who want it (RFC 7489 §7.2.1.1, RFC 8460 §5.3).
 package struct ReportMessage: Sendable {
+    /// Puts a message into our own queue; when it returns, that is kept.
+    package typealias Submit = @Sendable (Envelope, [UInt8]) async throws -> Void
+
     package let from: Mailbox
     package let recipients: [Mailbox]
     package let time: Timestamp
@@ -10,26 +13,29 @@ package struct ReportMessage: Sendable {
     /// Without angle brackets. Of a report that is sent again it is the same.
     package let messageID: String
     package let text: [String]
-    /// `application/gzip`.
-    package let attachmentType: String
+    package let format: ReportFormat
+    /// Fields for reports of this kind.
+    package let fields: [String]
     package let fileName: String
     package let attachment: [UInt8]
 
-    package init(_ report: AggregateReport, packed: [UInt8], from: Mailbox, to recipients: [Mailbox], time: Timestamp) {
-        let (domain, hostname) = (report.policy.domain, report.reporter.hostname)
+    package init(
+        _ report: some DailyReport, packed: [UInt8], from: Mailbox, to recipients: [Mailbox], time: Timestamp
+    ) {
+        let (domain, hostname) = (report.domain, report.reporter.hostname)
+        self.format = type(of: report).format
         self.from = from
         self.recipients = recipients
         self.time = time
         self.subject = ["Report Domain: \(domain)", "Submitter: \(hostname)", "Report-ID: <\(report.reportID)>"]
         // One for each destination: it is another message.
         let place = recipients.first.map { "\($0)" } ?? ""
-        let number = place.utf8.reduce(into: UInt32(2_166_136_261)) { $0 = ($0 ^ UInt32($1)) &* 16_777_619 }
-        self.messageID = "\(report.day.start.seconds).\(String(number, radix: 16)).\(domain)@\(hostname)"
+        self.messageID = report.identifier("\(String(place.fingerprint, radix: 16)).")
         self.text = [
-            "This is a DMARC aggregate report (RFC 7489) on \(domain)",
+            "This is a \(self.format.title) on \(domain)",
             "of \(report.day.start.rfc5322.dropLast(15)) (UTC) from \(hostname).",
         ]
-        self.attachmentType = "application/gzip"
+        self.fields = report.headerFields
         self.fileName = report.fileName
         self.attachment = packed
     }
@@ -46,7 +52,7 @@ package struct ReportMessage: Sendable {
         output.line("")
         for line in self.text { output.line(line) }
         output.line("--\(boundary)")
-        output.line("Content-Type: \(self.attachmentType);")
+        output.line("Content-Type: \(self.format.mediaType);")
         output.line("\tname=\"\(self.fileName)\"")
         output.line("Content-Transfer-Encoding: base64")
         output.line("Content-Disposition: attachment;")
@@ -59,17 +65,22 @@ package struct ReportMessage: Sendable {
 
     private func header(_ boundary: String) -> [String] {
         let recipients = self.recipients.map { "<\($0)>" }.joined(separator: ",\r\n\t")
-        return [
+        let start = [
             "Date: \(self.time.rfc5322)", "From: <\(self.from)>", "To: \(recipients)",
             "Subject: \(self.subject.joined(separator: "\r\n "))", "Message-ID: <\(self.messageID)>",
-            "Auto-Submitted: auto-generated", "MIME-Version: 1.0", "Content-Type: multipart/mixed;",
+        ]
+        let end = [
+            "Auto-Submitted: auto-generated", "MIME-Version: 1.0", "Content-Type: \(self.format.messageType);",
             "\tboundary=\"\(boundary)\"", "",
         ]
+        return start + self.fields + end
     }
 
     /// - Parameter reversePath: where notices about it go.
     package func envelope(from reversePath: ReversePath) -> Envelope {
-        var envelope = Envelope(reversePath: reversePath)
+        var parameters = MailParameters()
+        parameters.tls = self.format.tls
+        var envelope = Envelope(reversePath: reversePath, parameters: parameters)
         var options = RecipientParameters()
         if reversePath == .null { options.notify = .never }
         envelope.recipients = self.recipients.map { Recipient($0, parameters: options) }

@@ -12,9 +12,7 @@ package struct ReportSchedule: Hashable, Sendable {
 
     /// - Parameter hostname: hosts of different names begin in different minutes.
     package init(hour: Int, days: Int, hostname: String) {
-        // FNV-1a: it must be the same after a restart.
-        let hash = hostname.utf8.reduce(into: UInt32(2_166_136_261)) { $0 = ($0 ^ UInt32($1)) &* 16_777_619 }
-        self.delay = .seconds(hour * 3600 + 600 + Int(hash % 3000))
+        self.delay = .seconds(hour * 3600 + 600 + Int(hostname.fingerprint % 3000))
         self.days = days
     }
 

@@ -8,7 +8,7 @@ import Testing
 struct AggregateReportTests {
     private let day = ReportDay(number: 20_000)
 
-    private func reporter() -> AggregateReport.Reporter {
+    private func reporter() -> Reporter {
         .init(
             hostname: "mx.example.net", organization: "Example & Sons", email: "reports@example.net",
             extraContact: "https://example.net/?a=1&b=2")
@@ -134,7 +134,7 @@ struct AggregateReportTests {
             let rows = (0..<count).map { AggregateReport.Row(self.result(.v4(UInt32($0) &* 2_654_435_761)), count: 1) }
             let report = AggregateReport(reporter: self.reporter(), day: self.day, policy: self.policy(), rows: rows)
             let packed = try #require(report.packed())
-            #expect(try ReadReport.unpacked(packed) == String(decoding: report.xml, as: UTF8.self))
+            #expect(try ReadReport.unpacked(packed) == String(decoding: report.text, as: UTF8.self))
             #expect(packed == report.packed(), "the same becomes the same")
         }
     }

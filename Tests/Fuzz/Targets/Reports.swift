@@ -31,7 +31,7 @@ func checkObservations(_ bytes: [UInt8]) throws(Violation) {
     let report = AggregateReport(
         reporter: .init(hostname: "mx.test", organization: "mx.test", email: "a@mx.test"), day: ReportDay(number: 1),
         policy: .init(domain: "a.test", policy: .none, destinations: []), rows: [.init(result, count: 1)])
-    try checkLines(ofXML: String(decoding: report.xml, as: UTF8.self))
+    try checkLines(ofXML: String(decoding: report.text, as: UTF8.self))
 }
 
 /// Each line begins an element, ends one, or is a whole one, which is text and nothing else.
