@@ -18,6 +18,8 @@ package struct ForwarderOptions: Options, OptionValue {
     package var loopbackMX = false
     package var destinations = Named<DestinationOptions>()
     package var timeouts = ClientTimeouts()
+    package var tls = ForwarderTLSOptions()
+    package var sasl = ForwarderSASLOptions()
 
     package init() {}
 
@@ -56,6 +58,8 @@ package struct ForwarderOptions: Options, OptionValue {
             "destinations", \.destinations,
             "Settings of single destinations, each under the next hop as the transport table has it."),
         .init("timeouts", \.timeouts, "How long a next hop is waited for."),
+        .init("tls", \.tls, "How connections are secured."),
+        .init("sasl", \.sasl, "How we say to next hops who we are."),
     ]
 
     package func validate() throws(OptionProblem) {
@@ -78,6 +82,7 @@ package struct DestinationOptions: Options, OptionValue {
     package var xforward = false
     package var xclient = false
     package var chunking = true
+    package var implicitTLS = false
 
     package init() {}
 
@@ -90,6 +95,9 @@ package struct DestinationOptions: Options, OptionValue {
             "xclient", \.xclient,
             "Tell it with XCLIENT, if it offers that; then it treats the session as that client's."),
         .init("chunking", \.chunking, "Send content with BDAT if it offers CHUNKING."),
+        .init(
+            "implicit_tls", \.implicitTLS,
+            "TLS begins with the connection, without STARTTLS, as on port 465; then there is none without."),
     ]
 }
 

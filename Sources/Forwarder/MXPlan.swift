@@ -18,11 +18,13 @@ package struct MXPlan: Sendable {
         package let preference: Int
         package let name: String
         package let addresses: Addresses
+        package let security: HostSecurity
 
-        package init(preference: Int, name: String, addresses: Addresses) {
+        package init(preference: Int, name: String, addresses: Addresses, security: HostSecurity = HostSecurity()) {
             self.preference = preference
             self.name = name
             self.addresses = addresses
+            self.security = security
         }
     }
 
@@ -36,14 +38,17 @@ package struct MXPlan: Sendable {
     let domain: String
     let port: Int
     let identity: OwnIdentity
+    private let way: ServerOrigin
 
     /// Of more addresses the first are tried.
     private static let maximumServers = 20
 
-    package init(domain: String, port: Int, identity: OwnIdentity) {
+    /// - Parameter way: what all servers have in common.
+    package init(domain: String, port: Int, identity: OwnIdentity, way: ServerOrigin = ServerOrigin()) {
         self.domain = domain
         self.port = port
         self.identity = identity
+        self.way = way
     }
 
     /// - Parameter hosts: in any order; those of the same preference are taken in the order given here.
@@ -77,7 +82,8 @@ package struct MXPlan: Sendable {
     private func servers(of host: Host) -> [ServerAddress] {
         guard case .found(let addresses) = host.addresses else { return [] }
         return addresses.filter(self.identity.mayLead(to:)).map {
-            ServerAddress(name: host.name, address: $0, port: self.port)
+            ServerAddress(
+                name: host.name, address: $0, port: self.port, origin: self.way.leading(to: host.security, at: $0))
         }
     }
 }
@@ -88,11 +94,13 @@ package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     package let name: String
     package let address: IPAddress
     package let port: Int
+    package let origin: ServerOrigin
 
-    package init(name: String, address: IPAddress, port: Int) {
+    package init(name: String, address: IPAddress, port: Int, origin: ServerOrigin = ServerOrigin()) {
         self.name = name
         self.address = address
         self.port = port
+        self.origin = origin
     }
 
     /// `mail.example.com[192.0.2.1]:25`

@@ -172,7 +172,7 @@ extension NextHop {
 }
 
 extension StringProtocol {
-    fileprivate var trimmingBlanks: String {
+    var trimmingBlanks: String {
         let bytes = Array(self.utf8)
         guard let first = bytes.firstIndex(where: { !ASCII.isBlank($0) }),
             let last = bytes.lastIndex(where: { !ASCII.isBlank($0) })

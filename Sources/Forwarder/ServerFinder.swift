@@ -38,7 +38,11 @@ package struct ServerFinder: Sendable {
         switch hop.host {
         case .address(let address):
             self.loop.makeSucceededFuture(
-                self.fixed([ServerAddress(name: "\(address)", address: address, port: hop.port)], hop))
+                self.fixed(
+                    [
+                        ServerAddress(
+                            name: "\(address)", address: address, port: hop.port, origin: ServerOrigin(hop: hop))
+                    ], hop))
         case .name(let name):
             hop.usesMX
                 ? self.viaMX(name, hop)
@@ -48,9 +52,15 @@ package struct ServerFinder: Sendable {
 
     /// A next hop that the administrator named. If its name is gone that is a mistake to be found, not a reason to
     /// return mail, so everything here is temporary.
-    private func named(_ name: String, _ addresses: MXPlan.Addresses, _ hop: NextHop) -> MXPlan.Result {
-        switch addresses {
-        case .found(let list): self.fixed(list.map { ServerAddress(name: name, address: $0, port: hop.port) }, hop)
+    private func named(_ name: String, _ host: FoundHost, _ hop: NextHop) -> MXPlan.Result {
+        switch host.addresses {
+        case .found(let list):
+            self.fixed(
+                list.map {
+                    ServerAddress(
+                        name: name, address: $0, port: hop.port,
+                        origin: ServerOrigin(hop: hop).leading(to: host.security, at: $0))
+                }, hop)
         case .none: .temporary(Reply(451, .init(4, 4), "Host \(name) has no address"))
         case .unknown(let why): .temporary(Reply(451, .init(4, 3), "Host lookup error for \(name): \(why)"))
         }
@@ -65,16 +75,27 @@ package struct ServerFinder: Sendable {
     private func viaMX(_ domain: String, _ hop: NextHop) -> EventLoopFuture<MXPlan.Result> {
         self.lookUp(domain, .mx).flatMap { result in
             switch result {
-            case .success(let answer): return self.plan(domain, hop, Self.exchanges(answer.records))
-            case .failure(.noData): return self.plan(domain, hop, [(0, domain)])
+            case .success(let answer):
+                let way = Self.way(hop, domain, answer.canonicalName, answer.security)
+                return self.plan(domain, way, hop, Self.exchanges(answer.records))
+            case .failure(.noData(let none)):
+                return self.plan(domain, Self.way(hop, domain, none.canonicalName, none.security), hop, [(0, domain)])
             case .failure(let failure): return self.loop.makeSucceededFuture(Self.failed(domain, failure))
             }
         }
     }
 
-    private func plan(_ domain: String, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)])
-        -> EventLoopFuture<MXPlan.Result>
-    {
+    private static func way(
+        _ hop: NextHop, _ domain: String, _ canonicalName: DNSName, _ security: DNSSecurity
+    ) -> ServerOrigin {
+        let names = [domain.asciiLowercased, canonicalName.text]
+        return ServerOrigin(
+            hop: hop, domains: names[0] == names[1] ? [names[0]] : names, isMXSecure: security == .secure)
+    }
+
+    private func plan(
+        _ domain: String, _ way: ServerOrigin, _ hop: NextHop, _ exchanges: [(preference: Int, name: String)]
+    ) -> EventLoopFuture<MXPlan.Result> {
         // RFC 7505 §3; among others the root means nothing.
         if exchanges.allSatisfy({ $0.name == "." }) {
             return self.loop.makeSucceededFuture(
@@ -83,11 +104,13 @@ package struct ServerFinder: Sendable {
         let named = exchanges.filter { $0.name != "." }.shuffled().sorted { $0.preference < $1.preference }
         let hosts = named.prefix(Self.maximumHosts).map { exchange in
             self.addresses(of: exchange.name).map {
-                MXPlan.Host(preference: exchange.preference, name: exchange.name, addresses: $0)
+                MXPlan.Host(
+                    preference: exchange.preference, name: exchange.name, addresses: $0.addresses,
+                    security: $0.security)
             }
         }
         return EventLoopFuture.whenAllSucceed(hosts, on: self.loop).map {
-            MXPlan(domain: domain, port: hop.port, identity: self.identity).servers($0)
+            MXPlan(domain: domain, port: hop.port, identity: self.identity, way: way).servers($0)
         }
     }
 
@@ -106,14 +129,28 @@ package struct ServerFinder: Sendable {
         }
     }
 
-    /// IPv4 first: many hosts that have an IPv6 address have no way out with it.
-    private func addresses(of name: String) -> EventLoopFuture<MXPlan.Addresses> {
+    private struct FoundHost: Sendable {
+        let addresses: MXPlan.Addresses
+        let security: HostSecurity
+    }
+
+    private func addresses(of name: String) -> EventLoopFuture<FoundHost> {
         self.lookUp(name, .a).and(self.lookUp(name, .aaaa)).map { v4, v6 in
-            let found = [v4, v6].flatMap { (try? $0.get().records) ?? [] }.compactMap(Self.address)
-            if !found.isEmpty { return .found(found) }
-            for case .failure(let failure) in [v4, v6] where failure.negative == nil { return .unknown("\(failure)") }
-            return .none
+            let answers = [v4, v6].map { try? $0.get() }
+            let canonicalName = answers.lazy.compactMap { $0?.canonicalName.text }.first
+            let security = HostSecurity(
+                isIPv4Secure: answers[0]?.security == .secure, isIPv6Secure: answers[1]?.security == .secure,
+                canonicalName: canonicalName == name.asciiLowercased ? nil : canonicalName)
+            return FoundHost(addresses: Self.addresses(v4, v6), security: security)
         }
+    }
+
+    /// IPv4 first: many hosts that have an IPv6 address have no way out with it.
+    private static func addresses(_ v4: DNSResult, _ v6: DNSResult) -> MXPlan.Addresses {
+        let found = [v4, v6].flatMap { (try? $0.get().records) ?? [] }.compactMap(Self.address)
+        if !found.isEmpty { return .found(found) }
+        for case .failure(let failure) in [v4, v6] where failure.negative == nil { return .unknown("\(failure)") }
+        return .none
     }
 
     private static func address(_ record: DNSRecord) -> IPAddress? {

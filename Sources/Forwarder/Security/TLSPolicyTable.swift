@@ -1,0 +1,106 @@
+import Mail
+package import TLS
+
+/// Levels of single next hops (postconf(5), smtp_tls_policy_maps).
+package struct TLSPolicyTable: Hashable, Sendable {
+    private var entries: [String: TLSPolicy] = [:]
+    /// What has no effect here.
+    package private(set) var warnings: [SecurityTableProblem] = []
+
+    package static let empty = TLSPolicyTable()
+
+    private init() {}
+
+    /// - Throws: every problem of the table, not only the first.
+    package init(_ lines: [SecurityTableLine]) throws(SecurityTableProblems) {
+        var problems: [SecurityTableProblem] = []
+        var places: [String: Int] = [:]
+        for line in lines {
+            do throws(TLSPolicyError) {
+                let (policy, warnings) = try TLSPolicy.parse(line.value)
+                self.warnings += warnings.map { SecurityTableProblem(line: line.line, message: $0) }
+                guard let key = NextHopKey.canonical(line.key) else {
+                    self.warn(line.line, "'\(line.key)' is no next hop: nothing is looked up under it")
+                    continue
+                }
+                guard places[key] == nil else {
+                    throw TLSPolicyError("'\(line.key)' is the next hop of line \(places[key] ?? 0)")
+                }
+                places[key] = line.line
+                self.entries[key] = policy
+            } catch {
+                problems.append(SecurityTableProblem(line: line.line, message: error.message))
+            }
+        }
+        guard problems.isEmpty else { throw SecurityTableProblems(list: problems) }
+    }
+
+    private mutating func warn(_ line: Int, _ message: String) {
+        self.warnings.append(SecurityTableProblem(line: line, message: message))
+    }
+
+    package func policy(for hop: NextHop) -> TLSPolicy? {
+        guard !self.entries.isEmpty else { return nil }
+        return NextHopKey.keys(of: hop).lazy.compactMap { self.entries[$0] }.first
+    }
+}
+
+/// What an administrator wants of a next hop.
+package struct TLSPolicy: Hashable, Sendable {
+    /// A name in the server's certificate.
+    package enum Name: Hashable, Sendable {
+        /// That of the server.
+        case hostname
+        /// That of the next hop.
+        case nextHop
+        /// One below that of the next hop.
+        case belowNextHop
+        /// In lower case, ASCII; with a dot in front it stands for those below it.
+        case fixed(String)
+    }
+
+    package let level: TLSLevel
+    /// At the levels `verify` and `secure`.
+    package var names: [Name]
+    /// At the level `fingerprint`: SHA-256 of certificates or of their public keys.
+    package var fingerprints: [[UInt8]] = []
+    /// What the server is told that we came for.
+    package var serverName: String?
+    /// nil for what holds everywhere.
+    package var minimumVersion: TLSVersion?
+
+    /// The level without attributes.
+    package init(_ level: TLSLevel) {
+        self.level = level
+        switch level {
+        case .verify: self.names = [.hostname]
+        case .secure: self.names = [.nextHop, .belowNextHop]
+        case .none, .may, .encrypt, .dane, .daneOnly, .fingerprint: self.names = []
+        }
+    }
+
+    /// The names of which the certificate must have one.
+    package func names(of host: String, behind hop: NextHop?) -> [String] {
+        var nextHop = host
+        switch hop?.host {
+        case .name(let name)?: nextHop = name
+        case .address(let address)?: nextHop = "\(address)"
+        case nil: break
+        }
+        return self.names.map { name in
+            switch name {
+            case .hostname: host.asciiLowercased
+            case .nextHop: nextHop
+            case .belowNextHop: ".\(nextHop)"
+            case .fixed(let text): text
+            }
+        }
+    }
+}
+
+/// What is wrong with a right-hand side.
+package struct TLSPolicyError: Error, Hashable, Sendable {
+    package let message: String
+
+    init(_ message: String) { self.message = message }
+}
