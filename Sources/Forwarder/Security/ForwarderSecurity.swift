@@ -1,0 +1,105 @@
+package import MTASTS
+import Mail
+package import NIOCore
+package import SMTP
+import Synchronization
+package import TLS
+
+/// What of a generation decides how connections are secured. Connections that were made under another are given up.
+package struct ForwarderSecurity: Hashable, Sendable {
+    package let tls: ForwarderTLSOptions
+    /// In order of preference.
+    package let mechanisms: [SASLMechanism]
+    package let policies: TLSPolicyTable
+    package let passwords: SASLPasswordTable
+    /// Destinations where TLS begins with the connection.
+    package let implicit: Set<String>
+
+    package init(
+        _ options: ForwarderOptions, policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty
+    ) {
+        self.tls = options.tls
+        self.mechanisms = options.sasl.mechanisms
+        self.policies = policies
+        self.passwords = passwords
+        self.implicit = Set(options.destinations.values.filter(\.value.implicitTLS).keys)
+    }
+}
+
+/// What OpenSSL needs for connections of a generation: one context for each lowest version, made when it is first needed.
+package final class TLSContexts: Sendable {
+    private let authorities: String?
+    private let contexts = Mutex<[TLSVersion: TLSClientContext]>([:])
+
+    /// - Parameter authorities: a PEM file; nil for the system's.
+    package init(authorities: String?) { self.authorities = authorities }
+
+    /// From any thread. The first time for a version the authorities are read, which takes some milliseconds.
+    ///
+    /// - Throws: what is wrong with the authorities.
+    package func context(_ minimum: TLSVersion) throws(TLSError) -> TLSClientContext {
+        if let context = self.contexts.withLock({ $0[minimum] }) { return context }
+        let context = try TLSClientContext(TLSClientOptions(authorities: self.authorities, minimumVersion: minimum))
+        self.contexts.withLock { $0[minimum] = context }
+        return context
+    }
+}
+
+/// Asks for what a plan needs, and plans.
+struct ConnectionPlanner: Sendable {
+    let security: ForwarderSecurity
+    let associations: AssociationFinder
+    let policies: PolicyLookup
+    let loop: any EventLoop
+
+    /// What becomes of a server, on `loop`. It does not fail.
+    ///
+    /// - Parameter destination: as the options name it.
+    func plan(
+        for server: ServerAddress, of destination: String, _ requirement: TLSRequirement
+    ) -> EventLoopFuture<PlannedServer> {
+        let planner = SecurityPlanner(options: self.security.tls, policies: self.security.policies)
+        let demand = planner.demand(of: server, for: requirement)
+        return self.findAssociations(server, demand).flatMap { associations in
+            self.findPolicy(planner.domain(for: server, demand, associations)).map { finding in
+                let planned = planner.plan(for: server, demand, associations: associations, finding: finding)
+                return self.finish(planned, server, destination)
+            }
+        }
+    }
+
+    private func findAssociations(
+        _ server: ServerAddress, _ demand: SecurityPlanner.Demand
+    ) -> EventLoopFuture<AssociationFinding> {
+        demand.wantsAssociations ? self.associations.find(for: server) : self.loop.makeSucceededFuture(.none)
+    }
+
+    private func findPolicy(_ domain: String?) -> EventLoopFuture<STSFinding> {
+        guard let domain else { return self.loop.makeSucceededFuture(.none) }
+        // A look-up does not fail; if one did, the mail would wait until it does not.
+        return self.policies(domain).hop(to: self.loop).flatMapError { error in
+            self.loop.makeSucceededFuture(.unavailable(STSFault(.stsPolicyFetchError, "\(error)")))
+        }
+    }
+
+    /// What the destination adds to a plan: TLS from the start, and who we are.
+    private func finish(_ planned: PlannedServer, _ server: ServerAddress, _ destination: String) -> PlannedServer {
+        guard case .connect(var plan) = planned.plan else { return planned }
+        plan.credentials = self.security.passwords.password(of: server).flatMap {
+            SASLCredentials(user: $0.user, password: $0.password, mechanisms: self.security.mechanisms)
+        }
+        plan.isImplicit = self.security.implicit.contains(destination)
+        if plan.isImplicit || plan.credentials != nil {
+            // Nothing goes to it without TLS.
+            switch plan.security {
+            case .none, .opportunistic: plan.security = .encrypted
+            case .encrypted, .authenticated: break
+            }
+            plan.mayGoWithout = false
+        }
+        return PlannedServer(plan: .connect(plan), noticed: planned.noticed)
+    }
+}
+
+/// What is known of a domain's policy for mail to it, fetched if need be (RFC 8461).
+package typealias PolicyLookup = @Sendable (_ domain: String) -> EventLoopFuture<STSFinding>

@@ -1,0 +1,109 @@
+package import MTASTS
+package import Mail
+
+/// Decides what a connection to a server must have: the administrator's levels, TLSA records (RFC 7672), policies of the
+/// domain (RFC 8461), and what the message asks for (RFC 8689). No I/O: what is asked for first, and then with the
+/// answers the plan.
+///
+/// - TLSA records come before a domain's policy where they can be checked against (RFC 8461 §2), and a policy before
+///   `may`. Explicitly stronger levels stand above both, and `none` in the table means none.
+/// - `TLS-Required: No` takes back what the recipient's side publishes, and the level that holds for everybody. What the
+///   table says of this next hop stays: RFC 8689 §4.1 lets the sender speak about the policies of recipients' domains,
+///   not about what the administrator owes to a partner.
+/// - REQUIRETLS wants a proven way to the server (MX records proven, or named by the domain's policy, or a host that the
+///   administrator named) and a server that proves its name (RFC 8689 §4.2.1).
+package struct SecurityPlanner: Sendable {
+    let options: ForwarderTLSOptions
+    private let policies: TLSPolicyTable
+
+    package init(options: ForwarderTLSOptions, policies: TLSPolicyTable) {
+        self.options = options
+        self.policies = policies
+    }
+
+    /// What is asked of a server before anything is looked up.
+    package struct Demand: Hashable, Sendable {
+        let policy: TLSPolicy
+        let requirement: TLSRequirement
+        /// Whether TLSA records must be known.
+        package let wantsAssociations: Bool
+        /// Whose policy counts where TLSA records do not decide; nil if none does.
+        package let domain: String?
+    }
+
+    package func demand(of server: ServerAddress, for requirement: TLSRequirement) -> Demand {
+        let explicit = server.origin.hop.flatMap { self.policies.policy(for: $0) }
+        let policy = self.policy(explicit, requirement)
+        var wantsAssociations = false
+        var wantsPolicy = false
+        switch policy.level {
+        case .none, .fingerprint, .verify, .secure: break
+        case .may:
+            wantsAssociations = requirement == .required
+            wantsPolicy = requirement != .optional
+        case .encrypt:
+            wantsAssociations = requirement == .required
+            wantsPolicy = requirement == .required
+        case .dane:
+            wantsAssociations = requirement == .required || server.isWayProven || self.options.insecureMX != .may
+            wantsPolicy = true
+        case .daneOnly:
+            wantsAssociations = requirement == .required || server.isWayProven
+            wantsPolicy = requirement == .required
+        }
+        if requirement == .required, policy.level == .verify { wantsPolicy = true }
+        return Demand(
+            policy: policy, requirement: requirement, wantsAssociations: wantsAssociations,
+            domain: wantsPolicy && self.options.mtaSTS ? server.origin.domain : nil)
+    }
+
+    private func policy(_ explicit: TLSPolicy?, _ requirement: TLSRequirement) -> TLSPolicy {
+        guard requirement == .optional else { return explicit ?? TLSPolicy(self.options.level) }
+        switch explicit?.level ?? self.options.level {
+        case .none, .may: return explicit ?? TLSPolicy(self.options.level)
+        // Of what the recipient's side publishes, wherever the level stands.
+        case .dane: return TLSPolicy(.may)
+        case .encrypt, .daneOnly, .fingerprint, .verify, .secure: return explicit ?? TLSPolicy(.may)
+        }
+    }
+
+    /// Whose policy is looked at beside these TLSA records; nil for none. Where MX records are not proven, TLSA records
+    /// say who the host is, but not that it is a server of the domain: a policy that says so still counts.
+    package func domain(for server: ServerAddress, _ demand: Demand, _ associations: AssociationFinding) -> String? {
+        switch associations {
+        case .none, .unusable: demand.domain
+        case .usable: server.isWayProven ? nil : demand.domain
+        case .failed: nil
+        }
+    }
+
+    /// - Parameters:
+    ///   - associations: if they were wanted.
+    ///   - finding: the policy of ``domain(for:_:_:)``.
+    package func plan(
+        for server: ServerAddress, _ demand: Demand, associations: AssociationFinding, finding: STSFinding
+    ) -> PlannedServer {
+        var decision = SecurityDecision(server: server, demand: demand, options: self.options)
+        let plan = decision.plan(associations, finding)
+        // Nothing is reported of mail that asked not to be protected, above all of reports (RFC 8460 §3).
+        let isReported = server.origin.domain != nil && demand.requirement != .optional
+        return PlannedServer(
+            plan: isReported ? plan : plan.unreported, noticed: isReported ? decision.noticed : [])
+    }
+}
+
+extension ServerPlan {
+    fileprivate var unreported: ServerPlan {
+        switch self {
+        case .skip: return self
+        case .connect(var plan):
+            plan.policy = nil
+            return .connect(plan)
+        }
+    }
+}
+
+extension ServerAddress {
+    /// Nobody but the administrator or, with proof, the domain has named it.
+    var isWayProven: Bool { self.origin.domain == nil || self.origin.isMXSecure }
+}
