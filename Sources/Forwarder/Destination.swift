@@ -1,5 +1,6 @@
 import DequeModule
 import Mail
+import Queue
 
 /// One place where mail goes: its lanes, its connections, and how much it can take.
 struct Destination: Sendable {
@@ -31,12 +32,18 @@ struct Destination: Sendable {
         var state: State
         /// Name and address of the server; nil until there is one.
         var remote: String?
+        /// What protects it, for the log.
+        var tls: String?
         /// Messages that went through it.
         var deliveries = 0
+        /// It was made under rules that have changed since; no message is to be sent over it.
+        var isOutdated = false
     }
 
     let key: String
     let route: Route
+    /// What all its messages ask of connections.
+    let requirement: TLSRequirement
     private(set) var state = State.up
     var lanes: Set<String> = []
     /// Lanes that may have something, in the order in which they are served.
@@ -56,10 +63,17 @@ struct Destination: Sendable {
     private var delivered = 0
     private(set) var rate = 0.0
 
-    init(key: String, route: Route, initialConcurrency: Int) {
+    init(key: String, route: Route, requirement: TLSRequirement, initialConcurrency: Int) {
         self.key = key
         self.route = route
+        self.requirement = requirement
         self.window = Double(initialConcurrency)
+    }
+
+    /// Whether somebody who names a destination or a lane means it, whatever its messages ask for.
+    func isMeant(by name: String) -> Bool {
+        name == self.key || name == self.route.key
+            || self.lanes.contains { $0 == name || LaneNaming.requirement(ofLane: $0).lane == name }
     }
 
     // MARK: Lanes
@@ -156,8 +170,14 @@ struct Destination: Sendable {
         }
     }
 
-    mutating func setRemote(_ connection: Dispatcher.ConnectionID, _ remote: String) {
+    mutating func setRemote(_ connection: Dispatcher.ConnectionID, _ remote: String, tls: String?) {
         self.connections[connection]?.remote = remote
+        if let tls { self.connections[connection]?.tls = tls }
+    }
+
+    /// All present connections end with what they are doing now.
+    mutating func outdateConnections() {
+        for connection in self.connections.keys { self.connections[connection]?.isOutdated = true }
     }
 
     mutating func countDelivery(_ connection: Dispatcher.ConnectionID) {

@@ -13,7 +13,9 @@ extension Dispatcher {
         case refilled(lane: String, DueMessages)
         case refillFailed(lane: String)
         /// The session takes a message now. The first time it comes after `open`.
-        case ready(ConnectionID, remote: String)
+        ///
+        /// - Parameter tls: what protects the connection, for the log; nil if it is said already.
+        case ready(ConnectionID, remote: String, tls: String? = nil)
         case finished(ConnectionID, ClientSession.Outcome)
         case openFailed(ConnectionID, OpenFailure)
         case closed(ConnectionID)
@@ -42,8 +44,9 @@ extension Dispatcher {
     package enum Action: Sendable {
         /// Read what is due in a lane, then `refilled`.
         case refill(lane: String, skipping: Set<QueueID>, contentLimit: Int)
-        /// Make a session with the first next hop that can be reached; not with the servers named.
-        case open(ConnectionID, destination: String, [NextHop], excluding: [String])
+        /// Make a session with the first next hop that can be reached, as messages with this requirement need it; not
+        /// with the servers named. The destination is as the options have it.
+        case open(ConnectionID, destination: String, [NextHop], for: TLSRequirement, excluding: [String])
         case deliver(ConnectionID, ClientSession.Delivery, Job)
         case quit(ConnectionID)
         /// Write it down, with notices, then `settled`.

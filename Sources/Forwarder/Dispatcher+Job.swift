@@ -26,6 +26,8 @@ extension Dispatcher {
             package let remote: String?
             /// The server will send what notices were asked for.
             package let passedNoticeRequest: Bool
+            /// What protected the connection; nil if there was none.
+            package var tls: String?
         }
 
         init(
@@ -57,7 +59,7 @@ extension Dispatcher {
         }
 
         /// Takes what became of the present transaction. Recipients that were too many for it come again in the next.
-        mutating func take(_ outcome: ClientSession.Outcome, from remote: String?) {
+        mutating func take(_ outcome: ClientSession.Outcome, from remote: String?, tls: String?) {
             defer { self.sending = [] }
             switch outcome.standing {
             case .unsuitable:
@@ -76,7 +78,7 @@ extension Dispatcher {
                     self.results.append(
                         Result(
                             recipient: recipient, reply: reply, remote: remote,
-                            passedNoticeRequest: outcome.passedNoticeRequests))
+                            passedNoticeRequest: outcome.passedNoticeRequests, tls: tls))
                 }
             }
         }

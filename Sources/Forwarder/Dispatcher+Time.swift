@@ -47,9 +47,7 @@ extension Dispatcher {
     /// - Parameter only: a destination, or one of its lanes; nil for all.
     mutating func flush(_ only: String?, _ now: Timestamp, _ actions: inout [Action]) {
         for place in self.knownPlaces {
-            if let only, self.destinations[place].key != only, !self.destinations[place].lanes.contains(only) {
-                continue
-            }
+            if let only, !self.destinations[place].isMeant(by: only) { continue }
             switch self.destinations[place].state {
             case .down: self.probe(place, &actions)
             case .unroutable:

@@ -43,10 +43,16 @@ package struct Dispatcher: Sendable {
     }
 
     /// Takes over another generation; then `routesChanged` is to be handled.
-    package mutating func use(options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable) {
+    ///
+    /// - Parameter keepsConnections: whether those that are open are as they would be made now.
+    package mutating func use(
+        options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, keepsConnections: Bool = true
+    ) {
         self.options = options
         self.lifetimes = lifetimes
         self.routes = routes
+        guard !keepsConnections else { return }
+        for place in self.knownPlaces { self.destinations[place].outdateConnections() }
     }
 
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Action] {
@@ -57,7 +63,7 @@ package struct Dispatcher: Sendable {
             self.schedule.refilled(lane, with: due)
             self.pump(lane: lane, now, &actions)
         case .refillFailed(let lane): self.schedule.refillFailed(lane)
-        case .ready(let connection, let remote): self.ready(connection, remote, now, &actions)
+        case .ready(let connection, let remote, let tls): self.ready(connection, remote, tls, now, &actions)
         case .finished(let connection, let outcome): self.finished(connection, outcome, now, &actions)
         case .openFailed(let connection, let failure): self.openFailed(connection, failure, now, &actions)
         case .closed(let connection): self.closed(connection, now, &actions)
@@ -81,21 +87,33 @@ package struct Dispatcher: Sendable {
 // MARK: - Lanes
 
 extension Dispatcher {
-    /// Puts a lane to the destination that the routes give it.
+    /// Puts a lane to the destination that the routes give it. Messages that ask for something of connections have
+    /// destinations of their own, so that none of them is shared (RFC 8689 §4.2.1).
     private mutating func attach(_ lane: String) {
         guard self.laneDestinations[lane] == nil else { return }
-        let route = self.routes.route(ofLane: lane)
-        let place = self.place(of: route.isImmediate ? route.key + lane : route.key, route)
+        let (requirement, name) = LaneNaming.requirement(ofLane: lane)
+        let route = self.routes.route(ofLane: name)
+        let key = route.key + (route.isImmediate ? lane : Self.suffix(of: requirement))
+        let place = self.place(of: key, route, requirement)
         self.laneDestinations[lane] = place
         self.destinations[place].lanes.insert(lane)
         if self.schedule.isReady(lane) { self.destinations[place].markReady(lane) }
     }
 
-    private mutating func place(of key: String, _ route: Route) -> Int {
+    /// Behind a route, in which there are no parentheses.
+    private static func suffix(of requirement: TLSRequirement) -> String {
+        switch requirement {
+        case .unspecified: ""
+        case .required: " (REQUIRETLS)"
+        case .optional: " (TLS-Required: No)"
+        }
+    }
+
+    private mutating func place(of key: String, _ route: Route, _ requirement: TLSRequirement) -> Int {
         if let place = self.places[key] { return place }
         let destination = Destination(
-            key: key, route: route,
-            initialConcurrency: min(self.options.initialConcurrency, self.options.concurrency(of: key)))
+            key: key, route: route, requirement: requirement,
+            initialConcurrency: min(self.options.initialConcurrency, self.options.concurrency(of: route.key)))
         let place = self.freePlaces.popLast() ?? self.destinations.count
         if place == self.destinations.count {
             self.destinations.append(destination)
@@ -141,6 +159,7 @@ extension Dispatcher {
         for place in self.knownPlaces { self.destinations[place].detachLanes() }
         for lane in self.schedule.laneNames { self.attach(lane) }
         for place in self.knownPlaces {
+            self.quitOutdated(place, &actions)
             if self.destinations[place].lanes.isEmpty {
                 self.quitIdle(place, &actions)
             } else {
@@ -190,7 +209,7 @@ extension Dispatcher {
     /// Opens one connection for each message in memory that none is being opened for, as far as allowed.
     private mutating func openConnections(_ place: Int, _ actions: inout [Action]) {
         let limit = min(
-            Int(self.destinations[place].window), self.options.concurrency(of: self.destinations[place].key))
+            Int(self.destinations[place].window), self.options.concurrency(of: self.destinations[place].route.key))
         while self.destinations[place].idle.isEmpty, self.destinations[place].open < limit {
             guard self.hasWork(place, beyond: self.destinations[place].opening, &actions) else { return }
             guard self.connectionDestinations.count < self.options.connections else {
@@ -223,7 +242,10 @@ extension Dispatcher {
         self.connectionDestinations[connection] = place
         self.destinations[place].set(connection, .opening(job: job))
         guard case .nextHops(let hops) = self.destinations[place].route else { return }
-        actions.append(.open(connection, destination: self.destinations[place].key, hops, excluding: excluding))
+        actions.append(
+            .open(
+                connection, destination: self.destinations[place].route.key, hops,
+                for: self.destinations[place].requirement, excluding: excluding))
     }
 
     /// The next message of a destination's lanes, which take turns.
@@ -285,28 +307,33 @@ extension Dispatcher {
 
 extension Dispatcher {
     private mutating func ready(
-        _ connection: ConnectionID, _ remote: String, _ now: Timestamp, _ actions: inout [Action]
+        _ connection: ConnectionID, _ remote: String, _ tls: String?, _ now: Timestamp, _ actions: inout [Action]
     ) {
         guard let place = self.connectionDestinations[connection],
             let old = self.destinations[place].connections[connection]
         else { return actions.append(.quit(connection)) }
-        self.destinations[place].setRemote(connection, remote)
+        self.destinations[place].setRemote(connection, remote, tls: tls)
         if self.destinations[place].isDown {
             // A destination that was away answers: its mail follows, slowly at first.
             self.destinations[place].recover()
             actions.append(.record(.destinationUp(self.destinations[place].key)))
         }
         switch old.state {
-        case .opening(let job?): return self.start(job, on: connection, place, &actions)
+        case .opening(let job?):
+            guard old.isOutdated else { return self.start(job, on: connection, place, &actions) }
+            self.destinations[place].set(connection, .leaving)
+            actions.append(.quit(connection))
+            return self.open(place, for: job, excluding: self.jobs[job]?.unsuitable ?? [], &actions)
         // It has been given the next recipients already, or is to go.
         case .busy, .leaving: return
         case .opening(nil), .finished, .idle: break
         }
         let isUsedUp = old.deliveries >= self.options.deliveriesPerConnection
         let isTooMany = self.destinations[place].open > max(1, Int(self.destinations[place].window.rounded(.up)))
-        if isUsedUp || isTooMany || self.isStopped || self.destinations[place].lanes.isEmpty {
+        if isUsedUp || isTooMany || old.isOutdated || self.isStopped || self.destinations[place].lanes.isEmpty {
             self.destinations[place].set(connection, .leaving)
             actions.append(.quit(connection))
+            if old.isOutdated { self.pump(place, now, &actions) }
         } else {
             self.destinations[place].set(connection, .idle(since: now))
             self.pump(place, now, &actions)
@@ -326,11 +353,11 @@ extension Dispatcher {
             // The server had enough of this connection, not of this message.
             return self.giveBack(number)
         }
-        self.jobs[number]?.take(outcome, from: old.remote)
+        self.jobs[number]?.take(outcome, from: old.remote, tls: old.tls)
         switch outcome.standing {
         case .decided:
             let isWelcome = outcome.replies.contains { $0.outcome == .accepted }
-            let limit = self.options.concurrency(of: self.destinations[place].key)
+            let limit = self.options.concurrency(of: self.destinations[place].route.key)
             if isWelcome { self.destinations[place].succeeded(limit: limit) }
             if self.jobs[number].map({ !$0.unsent.isEmpty }) ?? false {
                 return self.start(number, on: connection, place, &actions)
@@ -410,6 +437,15 @@ extension Dispatcher {
         for lease in job.leases {
             self.schedule.end(lease)
             if let place = self.laneDestinations[lease.lane] { self.destinations[place].markReady(lease.lane) }
+        }
+    }
+
+    /// Busy ones end with their message.
+    private mutating func quitOutdated(_ place: Int, _ actions: inout [Action]) {
+        for connection in self.destinations[place].idle
+        where self.destinations[place].connections[connection]?.isOutdated ?? false {
+            self.destinations[place].set(connection, .leaving)
+            actions.append(.quit(connection))
         }
     }
 

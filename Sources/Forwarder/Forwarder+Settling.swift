@@ -127,20 +127,24 @@ extension Forwarder {
     private func outcomes(
         _ results: [Dispatcher.Job.Result], _ verdicts: Dispatcher.Verdicts
     ) -> [MailEvent.Outcome] {
-        var groups: [(reply: Reply, remote: String?, recipients: [Int])] = []
+        var groups: [(first: Dispatcher.Job.Result, recipients: [Int])] = []
         for result in results {
-            if let index = groups.firstIndex(where: { $0.reply == result.reply && $0.remote == result.remote }) {
+            if let index = groups.firstIndex(where: {
+                $0.first.reply == result.reply && $0.first.remote == result.remote && $0.first.tls == result.tls
+            }) {
                 groups[index].recipients.append(result.recipient)
             } else {
-                groups.append((result.reply, result.remote, [result.recipient]))
+                groups.append((result, [result.recipient]))
             }
         }
         let message = verdicts.job.message
         return groups.map { group in
-            MailEvent.Outcome(
+            var outcome = MailEvent.Outcome(
                 reversePath: message.envelope.reversePath, recipients: message.mailboxes(group.recipients),
-                destination: verdicts.job.destination, remote: group.remote, reply: group.reply,
+                destination: verdicts.job.destination, remote: group.first.remote, reply: group.first.reply,
                 age: verdicts.time - message.arrival)
+            outcome.tls = group.first.tls
+            return outcome
         }
     }
 }
@@ -165,7 +169,9 @@ private struct ReturnedContent {
 
     /// Content that cannot be read is not returned; the notice goes all the same.
     init(of message: QueuedMessage, for kind: NoticeKind, limit: Int, queue: any MailQueue) {
-        let wantsWhole = kind == .failure && message.envelope.parameters.noticeReturn != .headers
+        // What had to be protected on its way is not sent back where it may not be (RFC 8689 §5).
+        let parameters = message.envelope.parameters
+        let wantsWhole = kind == .failure && parameters.noticeReturn != .headers && parameters.tls != .required
         self.isWhole = wantsWhole && message.contentBytes <= limit
         let start = (try? queue.content(of: message.id, from: 0, limit: self.isWhole ? limit : Self.headerBytes)) ?? []
         self.bytes = self.isWhole ? start : Self.header(of: start)

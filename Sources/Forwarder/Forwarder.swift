@@ -3,7 +3,6 @@ package import NIOCore
 package import NIOPosix
 package import Queue
 package import Resolver
-import SMTP
 
 /// What the forwarder works with, of one generation of the configuration.
 package struct ForwarderGeneration: Sendable {
@@ -11,14 +10,19 @@ package struct ForwarderGeneration: Sendable {
     package let lifetimes: QueueOptions
     package let routes: RouteTable
     package let lanes: LaneNaming
+    package let security: ForwarderSecurity
+    package let contexts: TLSContexts
     /// Gives the fields to be put in front of content of ours, such as a signature; throws if they cannot be made.
     package let sign: @Sendable (_ content: [UInt8]) throws -> [UInt8]
 
     package init(
         options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming,
+        policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty,
         sign: @escaping @Sendable (_ content: [UInt8]) throws -> [UInt8] = { _ in [] }
     ) {
         self.sign = sign
+        self.security = ForwarderSecurity(options, policies: policies, passwords: passwords)
+        self.contexts = TLSContexts(authorities: options.tls.authorities)
         self.options = options
         self.lifetimes = lifetimes
         self.routes = routes
@@ -37,12 +41,14 @@ package final class Forwarder: @unchecked Sendable {
     let clock: WallClock
     let hostname: String
     private let names: any NameService
+    private let policies: PolicyLookup
+    private let observation: @Sendable (TransportObservation) -> Void
     private let listeners: [Endpoint]
     private let interfaces: [IPAddress]
     private(set) var generation: ForwarderGeneration
     private(set) var dispatcher: Dispatcher
-    private var connections: [Dispatcher.ConnectionID: ClientHandler] = [:]
-    private var openings: [Dispatcher.ConnectionID: Opening] = [:]
+    var connections: [Dispatcher.ConnectionID: ClientHandler] = [:]
+    var openings: [Dispatcher.ConnectionID: Opening] = [:]
     private var pending: [Dispatcher.Event] = []
     private var isHandling = false
     private var timer: RepeatedTask?
@@ -52,25 +58,22 @@ package final class Forwarder: @unchecked Sendable {
     private var delayNotified: QueueID?
     private var emptied: EventLoopPromise<Void>?
 
-    /// A session on its way: the servers that have not been tried, and what the others came to.
-    private struct Opening {
-        let destination: String
-        let excluded: [String]
-        var servers: [ServerAddress]
-        var failure: Dispatcher.OpenFailure?
-    }
-
     private static let sweepInterval = Duration.seconds(60)
     private static let sweepPage = 200
 
     /// - Parameters:
     ///   - listeners: where we listen, to notice a next hop that is ourselves.
     ///   - interfaces: the addresses of this machine.
+    ///   - policies: what recipients' domains say of their servers; asked only if the options want it.
+    ///   - observe: told what becomes of TLS sessions, for reports to the domains; on the loop.
     package init(
         loop: any EventLoop, queue: any MailQueue, pool: NIOThreadPool, names: any NameService, hostname: String,
         listeners: [Endpoint], interfaces: [IPAddress], generation: ForwarderGeneration, events: EventSink,
-        clock: WallClock
+        clock: WallClock, policies: PolicyLookup? = nil,
+        observe: @escaping @Sendable (TransportObservation) -> Void = { _ in }
     ) throws(QueueError) {
+        self.policies = policies ?? { _ in loop.makeSucceededFuture(.none) }
+        self.observation = observe
         self.loop = loop
         self.queue = queue
         self.pool = pool
@@ -125,8 +128,11 @@ package final class Forwarder: @unchecked Sendable {
     /// Works with another generation from now on.
     package func use(_ generation: ForwarderGeneration) {
         self.loop.execute {
+            let keepsConnections = self.generation.security == generation.security
             self.generation = generation
-            self.dispatcher.use(options: generation.options, lifetimes: generation.lifetimes, routes: generation.routes)
+            self.dispatcher.use(
+                options: generation.options, lifetimes: generation.lifetimes, routes: generation.routes,
+                keepsConnections: keepsConnections)
             self.handle(.routesChanged)
         }
     }
@@ -145,6 +151,24 @@ package final class Forwarder: @unchecked Sendable {
             return reasons
         }.get()
     }
+
+    // MARK: What sessions are made with
+
+    var finder: ServerFinder {
+        let options = self.generation.options
+        let identity = OwnIdentity(
+            hostname: self.hostname, addresses: self.interfaces + options.ownAddresses, listeners: self.listeners,
+            allowsLoopback: options.loopbackMX)
+        return ServerFinder(names: self.names, identity: identity, loop: self.loop)
+    }
+
+    var planner: ConnectionPlanner {
+        ConnectionPlanner(
+            security: self.generation.security, associations: AssociationFinder(names: self.names, loop: self.loop),
+            policies: self.policies, loop: self.loop)
+    }
+
+    func observe(_ observation: TransportObservation) { self.observation(observation) }
 
     // MARK: Events and actions
 
@@ -168,8 +192,8 @@ package final class Forwarder: @unchecked Sendable {
     private func perform(_ action: Dispatcher.Action) {
         switch action {
         case .refill(let lane, let skipped, let contentLimit): self.refill(lane, skipped, contentLimit)
-        case .open(let connection, let destination, let hops, let excluded):
-            self.open(connection, destination, hops, excluded)
+        case .open(let connection, let destination, let hops, let requirement, let excluded):
+            self.open(connection, Opening(destination: destination, requirement: requirement, excluded: excluded), hops)
         case .deliver(let connection, let delivery, let job):
             let source = ContentSource(
                 job.message, inMemory: job.content, queue: self.queue, pool: self.pool, loop: self.loop)
@@ -194,88 +218,6 @@ package final class Forwarder: @unchecked Sendable {
 
     private func checkEmptied() {
         if let emptied = self.emptied, self.dispatcher.activeJobs == 0 { emptied.succeed() }
-    }
-}
-
-// MARK: - Sessions
-
-extension Forwarder: ClientHandlerDelegate {
-    private var finder: ServerFinder {
-        let options = self.generation.options
-        let identity = OwnIdentity(
-            hostname: self.hostname, addresses: self.interfaces + options.ownAddresses, listeners: self.listeners,
-            allowsLoopback: options.loopbackMX)
-        return ServerFinder(names: self.names, identity: identity, loop: self.loop)
-    }
-
-    private func open(
-        _ connection: Dispatcher.ConnectionID, _ destination: String, _ hops: [NextHop], _ excluded: [String]
-    ) {
-        self.openings[connection] = Opening(destination: destination, excluded: excluded, servers: [])
-        self.finder.servers(of: hops).whenSuccess { plan in
-            switch plan {
-            case .servers(let servers):
-                self.openings[connection]?.servers = servers.filter { !excluded.contains($0.description) }
-            case .temporary(let reply): self.openings[connection]?.failure = .temporary(reply)
-            case .permanent(let reply): self.openings[connection]?.failure = .permanent(reply)
-            }
-            self.tryNextServer(connection)
-        }
-    }
-
-    private func tryNextServer(_ connection: Dispatcher.ConnectionID) {
-        guard let opening = self.openings[connection] else { return }
-        guard let server = opening.servers.first else {
-            self.openings[connection] = nil
-            let failure = opening.failure ?? .exhausted(Reply(451, .init(4, 1), "no more servers to try"))
-            return self.handle(.openFailed(connection, failure))
-        }
-        self.openings[connection]?.servers.removeFirst()
-        let options = self.generation.options
-        let session = ClientSession(
-            hostname: self.hostname, permissions: options.permissions(for: opening.destination))
-        let handler = ClientHandler(
-            server: server, connection: connection, session: session, timeouts: options.timeouts, loop: self.loop,
-            delegate: self)
-        handler.connect(on: self.loop, within: options.timeouts.connect).whenFailure { error in
-            let reply = Reply(451, .init(4, 1), "connect to \(server): \(ClientHandler.description(of: error))")
-            self.openings[connection]?.failure = .temporary(reply)
-            self.tryNextServer(connection)
-        }
-    }
-
-    func sessionReady(_ handler: ClientHandler) {
-        self.openings[handler.connection] = nil
-        self.connections[handler.connection] = handler
-        self.handle(.ready(handler.connection, remote: handler.server.description))
-    }
-
-    func sessionFinished(_ handler: ClientHandler, _ outcome: ClientSession.Outcome) {
-        self.handle(.finished(handler.connection, outcome))
-    }
-
-    func sessionUnusable(_ handler: ClientHandler, _ reason: ClientSession.Unusable) {
-        switch reason {
-        case .failed(let reply), .insecure(_, let reply):
-            // Whatever it says to a whole session, later it may say something else: nothing fails for good here.
-            let text = "\(handler.server) said: \(reply.oneLine)"
-            self.openings[handler.connection]?.failure = .temporary(Reply(451, reply.detail ?? .init(4, 0), text))
-        case .isOurselves:
-            let reply = Reply(451, .init(4, 6), "mail loops back to myself: \(handler.server) has our name")
-            self.openings[handler.connection]?.failure = .temporary(reply)
-        }
-        self.tryNextServer(handler.connection)
-    }
-
-    func sessionClosed(_ handler: ClientHandler) {
-        // Before it was ready it is no connection of the dispatcher; the next server is being tried.
-        guard self.connections[handler.connection] === handler else { return }
-        self.connections[handler.connection] = nil
-        self.handle(.closed(handler.connection))
-    }
-
-    func contentUnreadable(_ handler: ClientHandler, _ message: QueuedMessage, _ error: any Error) {
-        if case QueueError.damaged(let what)? = error as? QueueError { self.queue.setAside(message.id, reason: what) }
     }
 }
 

@@ -54,6 +54,8 @@ package struct Notice: Sendable {
         var parameters = MailParameters()
         parameters.body = .eightBitMIME
         parameters.smtputf8 = !sender.isASCII
+        // RFC 8689 §5: the notice is to be as safe as the message.
+        if self.message.envelope.parameters.tls == .required { parameters.tls = .required }
         var envelope = Envelope(reversePath: .null, parameters: parameters)
         // RFC 3461 §6.1: a notice asks for none.
         var options = RecipientParameters()

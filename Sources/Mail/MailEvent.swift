@@ -128,6 +128,8 @@ package enum MailEvent: Sendable {
         package var reply: Reply
         /// Since the message arrived.
         package var age: Duration
+        /// What protected the connection: the level that was kept to, and `none` or protocol, cipher and its bits.
+        package var tls: String?
 
         package init(
             reversePath: ReversePath, recipients: [Mailbox], destination: String, remote: String?, reply: Reply,
@@ -287,6 +289,7 @@ extension MailEvent {
         fields.add("recipients", outcome.recipients.count)
         fields.add("destination", outcome.destination)
         fields.add("remote", outcome.remote)
+        fields.add("tls", outcome.tls)
         fields.add("reply", outcome.reply.oneLine)
         fields.add("age", outcome.age)
         more(&fields)
