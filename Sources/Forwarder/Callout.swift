@@ -18,6 +18,8 @@ package struct CalloutSettings: Sendable {
     /// As in ``ForwarderOptions``.
     package var ownAddresses: [IPAddress] = []
     package var loopbackMX = false
+    /// What connections must have, as if mail were sent; nil for plain text only.
+    private(set) var security: (plans: ForwarderSecurity, contexts: TLSContexts)?
 
     package init(sender: ReversePath) {
         self.sender = sender
@@ -26,6 +28,11 @@ package struct CalloutSettings: Sendable {
         (timeouts.mail, timeouts.rcpt, timeouts.rset, timeouts.quit) =
             (.seconds(30), .seconds(30), .seconds(5), .seconds(5))
         self.timeouts = timeouts
+    }
+
+    /// Connections are made as the forwarder of a generation makes them: an address is a secret of its own.
+    package mutating func secure(like generation: ForwarderGeneration) {
+        self.security = (generation.security, generation.contexts)
     }
 }
 
@@ -36,6 +43,7 @@ package final class Callout: @unchecked Sendable {
     let loop: any EventLoop
     let hostname: String
     private let names: any NameService
+    private let policies: PolicyLookup
     private let listeners: [Endpoint]
     private let interfaces: [IPAddress]
     private(set) var settings: CalloutSettings
@@ -55,11 +63,13 @@ package final class Callout: @unchecked Sendable {
     /// - Parameters:
     ///   - listeners: where we listen, so that we do not ask ourselves.
     ///   - interfaces: the addresses of this machine.
+    ///   - policies: what recipients' domains say of their servers.
     package init(
         loop: any EventLoop, names: any NameService, hostname: String, listeners: [Endpoint], interfaces: [IPAddress],
-        settings: CalloutSettings
+        settings: CalloutSettings, policies: PolicyLookup? = nil
     ) {
         self.loop = loop
+        self.policies = policies ?? { _ in loop.makeSucceededFuture(.none) }
         self.names = names
         self.hostname = hostname
         self.listeners = listeners
@@ -145,6 +155,15 @@ package final class Callout: @unchecked Sendable {
             hostname: self.hostname, addresses: self.interfaces + self.settings.ownAddresses,
             listeners: self.listeners, allowsLoopback: self.settings.loopbackMX)
         return ServerFinder(names: self.names, identity: identity, loop: self.loop)
+    }
+
+    /// nil where everything goes in plain text.
+    var planner: ConnectionPlanner? {
+        self.settings.security.map {
+            ConnectionPlanner(
+                security: $0.plans, associations: AssociationFinder(names: self.names, loop: self.loop),
+                policies: self.policies, loop: self.loop)
+        }
     }
 
     /// A probe has neither a connection nor anything to wait for.

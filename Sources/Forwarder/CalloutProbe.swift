@@ -2,6 +2,7 @@ import Mail
 import NIOCore
 import Queue
 import SMTP
+import TLS
 
 /// One address asked of the servers of its route, one after the other until one decides. All on the loop of its callout,
 /// which keeps it until ``Callout/ended(_:)``.
@@ -15,6 +16,8 @@ final class CalloutProbe: ClientHandlerDelegate {
     /// What became of the servers tried so far.
     private var failure: ProbeResult?
     private var handler: ClientHandler?
+    /// What the connection to it must have; nil for plain text.
+    private var plan: ConnectionPlan?
     private var timer: Scheduled<Void>?
     private var hasAsked = false
     private var hasAnswered = false
@@ -66,10 +69,34 @@ final class CalloutProbe: ClientHandlerDelegate {
             return self.callout.ended(self)
         }
         let server = self.servers.removeFirst()
+        // The one before is not waited for.
+        (self.handler, self.plan) = (nil, nil)
+        guard let planner = self.callout.planner else { return self.connect(server, nil) }
+        let probe = NIOLoopBound(self, eventLoop: self.callout.loop)
+        planner.plan(for: server, of: self.route, .unspecified).whenSuccess { planned in
+            switch planned.plan {
+            case .skip(let reply): probe.value.failed(ProbeResult(.unreachable, reply))
+            case .connect(let plan): probe.value.connect(server, plan)
+            }
+        }
+    }
+
+    /// - Parameter plan: nil for plain text.
+    private func connect(_ server: ServerAddress, _ plan: ConnectionPlan?) {
+        guard !self.hasAnswered else { return self.tryNextServer() }
+        var permissions = ClientSession.Permissions()
+        var security: ConnectionSecurity?
+        if let plan {
+            permissions.secure(by: plan)
+            do throws(TLSError) { security = try self.callout.settings.security?.contexts.security(for: plan) } catch {
+                return self.failed(ProbeResult(.unreachable, Reply(451, .init(7, 5), "TLS: \(error)")))
+            }
+        }
         let handler = ClientHandler(
-            server: server, connection: .init(number: 0), session: ClientSession(hostname: self.callout.hostname),
-            timeouts: self.callout.settings.timeouts, loop: self.callout.loop, delegate: self)
-        self.handler = handler
+            server: server, connection: .init(number: 0),
+            session: ClientSession(hostname: self.callout.hostname, permissions: permissions),
+            timeouts: self.callout.settings.timeouts, loop: self.callout.loop, security: security, delegate: self)
+        (self.handler, self.plan) = (handler, plan)
         self.hasAsked = false
         let probe = NIOLoopBound(self, eventLoop: self.callout.loop)
         handler.connect(on: self.callout.loop, within: self.callout.settings.timeouts.connect).whenFailure { error in
@@ -119,6 +146,11 @@ final class CalloutProbe: ClientHandlerDelegate {
         switch reason {
         case .failed(let reply) where reply.outcome == .permanent:
             self.failed(ProbeResult(.blocked, reply, remote: handler.server.description))
+        case .insecure(.handshakeFailed, let reply):
+            guard let plan = self.plan, plan.mayGoWithout else {
+                return self.failed(ProbeResult(.unreachable, reply, remote: handler.server.description))
+            }
+            self.connect(handler.server, plan.withoutTLS)
         case .failed(let reply), .insecure(_, let reply):
             self.failed(ProbeResult(.unreachable, reply, remote: handler.server.description))
         case .isOurselves:

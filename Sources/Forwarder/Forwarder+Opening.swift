@@ -52,7 +52,8 @@ extension Forwarder {
             return self.fail(connection, Reply(451, .init(7, 5), "client TLS configuration problem: \(error)"))
         }
         self.openings[connection]?.attempt = Opening.Attempt(server: server, plan: plan)
-        let permissions = options.permissions(for: opening.destination, plan)
+        var permissions = options.permissions(for: opening.destination)
+        permissions.secure(by: plan)
         let handler = ClientHandler(
             server: server, connection: connection,
             session: ClientSession(hostname: self.hostname, permissions: permissions), timeouts: options.timeouts,
@@ -179,13 +180,11 @@ extension TLSContexts {
     }
 }
 
-extension ForwarderOptions {
-    func permissions(for destination: String, _ plan: ConnectionPlan) -> ClientSession.Permissions {
-        var permissions = self.permissions(for: destination)
-        permissions.security = plan.security
-        permissions.isImplicit = plan.isImplicit
-        permissions.isRequireTLS = plan.isRequireTLS
-        permissions.credentials = plan.credentials
-        return permissions
+extension ClientSession.Permissions {
+    mutating func secure(by plan: ConnectionPlan) {
+        self.security = plan.security
+        self.isImplicit = plan.isImplicit
+        self.isRequireTLS = plan.isRequireTLS
+        self.credentials = plan.credentials
     }
 }
