@@ -47,6 +47,7 @@ package struct Generation: Sendable {
         let domains = loader.domains(configuration.relayDomains)
         let access = configuration.screener.access.elements.compactMap { loader.step($0) }
         loader.checkReadable(configuration.resolver.trustAnchor)
+        let tables = ForwarderTables(configuration.forwarder, file: file, loader)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
@@ -75,6 +76,7 @@ package struct Generation: Sendable {
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) },
+            policies: tables.policies, passwords: tables.passwords,
             sign: { try authentication.keys.sign($0, at: WallClock.system.now()) })
         self.laneFingerprint = transport.laneFingerprint
         for (table, reference) in zip(recipients, configuration.relayRecipients.tables) {

@@ -40,7 +40,7 @@ final class RecipientService: Sendable {
 
     /// Opens what a generation needs, before it is in force, and closes what none needs any more.
     func use(_ generation: Generation) {
-        self.verification.use(generation.configuration.callout, generation.configuration.forwarder)
+        self.verification.use(generation.configuration.callout, generation.forwarder)
         let gone = self.shared.withLock { shared in
             shared.generations.append(generation)
             if shared.generations.count > Self.mostGenerations { shared.generations.removeFirst() }

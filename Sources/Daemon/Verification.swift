@@ -53,7 +53,7 @@ package final class Verification: Sendable {
         let callout = Callout(
             loop: context.loop, names: context.names, hostname: context.hostname, listeners: context.listeners,
             interfaces: context.interfaces,
-            settings: CalloutSettings(options, context.generation().options, hostname: context.hostname))
+            settings: CalloutSettings(options, context.generation(), hostname: context.hostname))
         self.cache = cache
         self.callout = callout
         self.hostname = context.hostname
@@ -70,7 +70,7 @@ package final class Verification: Sendable {
     }
 
     /// Works with other options from now on. The size of the cache is changed by a restart.
-    package func use(_ options: RecipientVerificationOptions, _ forwarder: ForwarderOptions) {
+    package func use(_ options: RecipientVerificationOptions, _ forwarder: ForwarderGeneration) {
         self.recipients.use(options)
         self.senders.use(options)
         self.callout.use(CalloutSettings(options, forwarder, hostname: self.hostname))
@@ -94,13 +94,14 @@ package final class Verification: Sendable {
 }
 
 extension CalloutSettings {
-    init(_ options: RecipientVerificationOptions, _ forwarder: ForwarderOptions, hostname: String) {
+    init(_ options: RecipientVerificationOptions, _ forwarder: ForwarderGeneration, hostname: String) {
         self.init(sender: options.sender.reversePath(hostname: hostname))
         self.connections = options.connections
         self.connectionsPerRoute = options.connectionsPerRoute
         self.waiting = options.waiting
         self.limit = options.limit
-        self.ownAddresses = forwarder.ownAddresses
-        self.loopbackMX = forwarder.loopbackMX
+        self.ownAddresses = forwarder.options.ownAddresses
+        self.loopbackMX = forwarder.options.loopbackMX
+        self.secure(like: forwarder)
     }
 }

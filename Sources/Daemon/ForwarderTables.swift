@@ -1,0 +1,103 @@
+import Forwarder
+import Glibc
+import Mail
+import Rules
+import TLS
+
+/// The tables by next hop that the forwarder's options name.
+struct ForwarderTables {
+    private(set) var policies = TLSPolicyTable.empty
+    private(set) var passwords = SASLPasswordTable.empty
+
+    /// Errors and warnings are gathered in the loader.
+    ///
+    /// - Parameter file: that of the configuration, for errors in names of tables.
+    init(_ options: ForwarderOptions, file: String, _ loader: TableLoader) {
+        if let reference = Self.reference(options.tls.policy, "forwarder.tls.policy", file, loader),
+            let table = loader.table(reference)
+        {
+            let path = loader.path(of: reference)
+            do throws(SecurityTableProblems) {
+                self.policies = try TLSPolicyTable(Self.lines(of: table))
+                Self.warn(self.policies.warnings, path, loader)
+            } catch {
+                Self.fail(error, path, loader)
+            }
+        }
+        if let reference = Self.reference(options.sasl.passwords, "forwarder.sasl.passwords", file, loader) {
+            self.loadPasswords(loader.path(of: reference), loader)
+        }
+        Self.checkAuthorities(options.tls.authorities, loader)
+    }
+
+    private mutating func loadPasswords(_ path: String, _ loader: TableLoader) {
+        let table: TextTable
+        do throws(FileErrors) {
+            table = try FileText.table(path) { (text) throws(TableProblems) in try TextTable(text) }
+        } catch {
+            for problem in error.list {
+                // The text of a line may hold a password, and so may what is said of it.
+                loader.add(
+                    problem.line.map {
+                        FileError(
+                            file: path, line: $0, message: "not a next hop of its own, blanks, and user:password")
+                    } ?? problem)
+            }
+            return
+        }
+        do throws(SecurityTableProblems) {
+            self.passwords = try SASLPasswordTable(Self.lines(of: table))
+            Self.warn(self.passwords.warnings, path, loader)
+        } catch {
+            Self.fail(error, path, loader)
+        }
+        if let problem = Self.exposure(of: path) {
+            loader.warnings.append(FileError(file: path, message: "the passwords are not safe: \(problem)"))
+        }
+    }
+
+    /// Who else could read the passwords; nil if nobody.
+    private static func exposure(of path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return SigningKeyFile.problem(
+            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: [getegid()])
+    }
+
+    private static func reference(
+        _ text: String?, _ key: String, _ file: String, _ loader: TableLoader
+    ) -> TableReference? {
+        guard let text else { return nil }
+        do {
+            return try TableReference(option: OptionNode(.scalar(text), at: OptionPlace(line: 1, column: 1)))
+        } catch {
+            // Where it stands is not known any more; its key says it.
+            loader.add(FileError(file: file, message: "\(key): \(error.message)"))
+            return nil
+        }
+    }
+
+    private static func lines(of table: TextTable) -> [SecurityTableLine] {
+        table.keys.compactMap { key in
+            table[key].map { SecurityTableLine(key: key, value: $0.value, line: $0.line) }
+        }
+    }
+
+    private static func warn(_ problems: [SecurityTableProblem], _ path: String, _ loader: TableLoader) {
+        loader.warnings += problems.map { FileError(file: path, line: $0.line, message: $0.message) }
+    }
+
+    private static func fail(_ problems: SecurityTableProblems, _ path: String, _ loader: TableLoader) {
+        for problem in problems.list {
+            loader.add(FileError(file: path, line: problem.line, message: problem.message))
+        }
+    }
+
+    /// What would fail at the first connection fails here.
+    private static func checkAuthorities(_ path: String?, _ loader: TableLoader) {
+        guard let path else { return }
+        do throws(TLSError) { _ = try TLSClientContext(TLSClientOptions(authorities: path)) } catch {
+            loader.add(FileError(file: path, message: "no authorities: \(error)"))
+        }
+    }
+}
