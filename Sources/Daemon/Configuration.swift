@@ -1,6 +1,7 @@
 package import Authentication
 package import Forwarder
 package import Greylist
+package import MTASTS
 package import Mail
 package import Queue
 package import Recipients
@@ -35,6 +36,8 @@ package struct Configuration: Options, OptionValue {
     package var attachments = AttachmentOptions()
     package var authentication = AuthenticationOptions()
     package var dmarcReports = DMARCReportOptions()
+    package var mtaSTS = STSOptions()
+    package var tlsReports = TLSReportOptions()
     package var screener = ScreenerOptions()
     package var greylist = GreylistOptions()
     package var proxy = ProxyOptions()
@@ -101,6 +104,8 @@ package struct Configuration: Options, OptionValue {
         .init("attachments", \.attachments, "Which attachments are refused."),
         .init("authentication", \.authentication, "Whom a message is from: SPF, DKIM, DMARC and ARC."),
         .init("dmarc_reports", \.dmarcReports, "Telling domains what was seen of mail in their name."),
+        .init("mta_sts", \.mtaSTS, "Policies of domains for mail to them."),
+        .init("tls_reports", \.tlsReports, "Telling domains how sessions with their servers went."),
         .init("screener", \.screener, "Who is talked to at all."),
         .init("greylist", \.greylist, "Who has to come again, where `greylist` stands in a list."),
         .init("proxy", \.proxy, "Load balancers in front of us that speak the PROXY protocol, version 1 or 2."),
@@ -116,6 +121,11 @@ package struct Configuration: Options, OptionValue {
         guard self.proxy.listen.allSatisfy({ !self.listen.contains($0) || $0.port == 0 }) else {
             throw OptionProblem(
                 "listen and proxy.listen name the same address: a proxy's header is either required or not")
+        }
+        let endpoints = self.listen + self.proxy.listen
+        guard self.tls.listen.allSatisfy({ !endpoints.contains($0) || $0.port == 0 }) else {
+            throw OptionProblem(
+                "tls.listen names an address of listen or proxy.listen: TLS begins at once or it does not")
         }
         guard self.recipientDelimiter.map({ $0.count == 1 }) ?? true else {
             throw OptionProblem("recipient_delimiter is not one character")

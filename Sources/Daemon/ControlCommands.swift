@@ -27,6 +27,8 @@ struct ControlCommands: Sendable {
     let entrance: Entrance
     let recipients: RecipientService
     let greylist: GreylistService
+    let tls: TLSService
+    let policies: TransportPolicies
     let generations: GenerationKeeper
     let clock: WallClock
     let started: Timestamp
@@ -165,7 +167,8 @@ struct ControlCommands: Sendable {
         return StatusReport(
             hostname: self.generations.current.hostname, generation: self.generations.current.number,
             uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.entrance.openConnections,
-            screener: self.entrance.status, greylist: self.greylist.status, queue: StatusReport.Queue(statistics),
+            screener: self.entrance.status, greylist: self.greylist.status,
+            certificates: self.tls.status, policies: self.policies.status, queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
                 StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },
@@ -181,7 +184,7 @@ struct ControlCommands: Sendable {
         for status in destinations where status.state == .down || status.state == .probing {
             alarms.append("\(status.destination) is down, \(status.waiting) messages wait")
         }
-        return alarms + self.entrance.alarms + self.recipients.alarms
+        return alarms + self.entrance.alarms + self.recipients.alarms + self.tls.alarms
             + self.generations.current.warnings.map(\.description)
     }
 

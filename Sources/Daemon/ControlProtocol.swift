@@ -153,12 +153,31 @@ package struct StatusReport: Codable, Sendable {
         package var delayed: Int
     }
 
+    package struct Certificate: Codable, Sendable {
+        /// `ECDSA`, `RSA` or `other`.
+        package var key: String
+        package var names: [String]
+        /// RFC 3339.
+        package var expires: String
+    }
+
+    /// Policies of other domains (MTA-STS).
+    package struct Policies: Codable, Sendable {
+        package var kept: Int
+        /// Since the start.
+        package var fetched: Int
+        package var failed: Int
+    }
+
     package var hostname: String
     package var generation: Int
     package var uptimeSeconds: Int
     package var sessions: Int
     package var screener: Screener
     package var greylist: Greylist
+    /// Those that are shown; empty if TLS is not offered.
+    package var certificates: [Certificate]
+    package var policies: Policies
     package var queue: Queue
     package var destinations: [Destination]
     package var alarms: [String]

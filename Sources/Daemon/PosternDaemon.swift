@@ -27,10 +27,10 @@ package struct PosternDaemon {
         }
     }
 
-    private let file: String
-    private let generation: Generation
+    let file: String
+    let generation: Generation
     private let resolver: ResolverOptions
-    private let clock = WallClock.system
+    let clock = WallClock.system
 
     /// Reads the configuration.
     ///
@@ -94,7 +94,7 @@ package struct PosternDaemon {
         try? await group.shutdownGracefully()
     }
 
-    private struct Parts {
+    struct Parts {
         let queue: LMDBQueue
         let group: MultiThreadedEventLoopGroup
         let pool: NIOThreadPool
@@ -104,135 +104,17 @@ package struct PosternDaemon {
         let logger: Logger
     }
 
-    /// Puts the parts together; the forwarder before the receiver, so that it misses no message.
-    private func serve(_ parts: Parts) async throws {
-        let configuration = self.generation.configuration
-        let keeper = GenerationKeeper(file: self.file, first: self.generation)
-        let (queue, pool) = (parts.queue, parts.pool)
-        try await pool.runIfActive {
-            try queue.nameLanes(self.generation.forwarder.lanes, fingerprint: self.generation.laneFingerprint)
-        }
-        let forwarder = try Forwarder(
-            loop: parts.group.next(), queue: queue, pool: pool, names: parts.names, hostname: self.generation.hostname,
-            listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
-            events: parts.events, clock: self.clock)
-        let clients = ClientLimits()
-        let policies = PolicyClient(group: parts.group)
-        let loop = parts.group.next()
-        let recipients = try self.recipients(parts, keeper, loop)
-        let greylist = try GreylistService(first: self.generation, clock: self.clock) { [logger = parts.logger] in
-            logger.warning("\($0)")
-        }
-        let reports = try self.reports(parts, keeper, loop)
-        keeper.beforeChange { generation in
-            recipients.use(generation)
-            greylist.use(generation)
-            reports.use(generation)
-        }
-        let context = ReceiverContext(
-            hostname: self.generation.hostname, queue: queue, events: parts.events, clock: self.clock,
-            clients: clients, names: parts.names, policies: policies,
-            addresses: { await recipients.finding($0, generation: $1) },
-            greylist: { await greylist.judgement($0, $1) }, observe: { reports.observe($0, $1) },
-            generation: { keeper.current.receiver })
-        let server = SMTPServer(context: context, group: parts.group)
-        let logger = parts.logger
-        let entrance = try Entrance(
-            generation: self.generation, clients: clients, names: parts.names, loop: parts.group.next(),
-            events: parts.events, clock: self.clock, pool: pool, logger: logger, server: server)
-        keeper.onChange { generation in
-            forwarder.use(generation.forwarder)
-            entrance.use(generation)
-            pool.submit { state in
-                guard case .active = state else { return }
-                Self.nameLanes(of: queue, keeper, logger)
-            }
-        }
-        let commands = ControlCommands(
-            queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, recipients: recipients,
-            greylist: greylist, generations: keeper, clock: self.clock, started: self.clock.now(),
-            events: parts.events,
-            answer: { await context.preview($1, of: $0.receiver, on: loop) })
-        try Self.makeFolder(of: configuration.control)
-        let control = try await ControlServer(
-            path: configuration.control, commands: commands, group: parts.group, logger: logger)
-        forwarder.start()
-        do { try entrance.listen() } catch {
-            await entrance.shutDown(pool)
-            throw error
-        }
-        let grace = configuration.shutdownGrace
-        try await ServiceGroup(
-            configuration: .init(
-                services: [
-                    EndingService { await forwarder.stop(grace: grace) },
-                    EndingService {
-                        await entrance.shutDown(pool)
-                        await server.shutDown(grace: grace)
-                        entrance.end()
-                        policies.close()
-                        await recipients.shutDown()
-                        greylist.close()
-                        reports.close()
-                    },
-                    ControlService(server: control),
-                    RunningService { await reports.run() },
-                    ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
-                    ReadyService(generation: self.generation, logger: logger),
-                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        ).run()
-    }
-
-    private func reports(
-        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
-    ) throws -> ReportService {
-        let logger = parts.logger
-        return try ReportService(
-            first: self.generation,
-            ReportService.Parts(
-                queue: parts.queue, names: parts.names, loop: loop, clock: self.clock, events: parts.events,
-                generation: { keeper.current })
-        ) { logger.warning("\($0)") }
-    }
-
-    /// One at a time, and each by what is in force then: of two reloads the later one has the last word.
-    private static func nameLanes(of queue: LMDBQueue, _ keeper: GenerationKeeper, _ logger: Logger) {
-        self.naming.withLock { _ in
-            let generation = keeper.current
-            do { try queue.nameLanes(generation.forwarder.lanes, fingerprint: generation.laneFingerprint) } catch {
-                logger.error("recipients keep their old lanes", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
-    private static let naming = Mutex(())
-
-    private func recipients(
-        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
-    ) throws -> RecipientService {
-        let logger = parts.logger
-        let warn: @Sendable (String) -> Void = { logger.warning("\($0)") }
-        let configuration = self.generation.configuration
-        let verification = try Verification(
-            configuration.callout,
-            Verification.Context(
-                state: configuration.state, hostname: self.generation.hostname, listeners: configuration.listen,
-                interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
-                generation: { keeper.current.forwarder }, warn: warn))
-        return RecipientService(verification, loop: loop, first: self.generation, warn: warn)
-    }
-
     /// The queue's writer, the log and the pool want a processor as well. With two processors a second loop only added
     /// hops between threads: 15 % more processor time for a message, and not one message more in a second.
     private static var loopCount: Int { max(1, System.coreCount / 2) }
 
-    private static func interfaces() -> [IPAddress] {
+    static func interfaces() -> [IPAddress] {
         ((try? System.enumerateDevices()) ?? []).compactMap { device in
             device.address?.ipAddress.flatMap { IPAddress($0.prefix { $0 != "%" }) }
         }
     }
 
-    private static func makeFolder(of path: String) throws {
+    static func makeFolder(of path: String) throws {
         guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return }
         try FolderMaker.make(String(path[..<slash]))
     }
@@ -277,70 +159,5 @@ extension ResolverSettings {
         options.trustAnchorFile = self.trustAnchor
         options.timeout = self.timeout
         return options
-    }
-}
-
-/// Does something when the service ends.
-private struct EndingService: Service {
-    let end: @Sendable () async -> Void
-
-    func run() async throws {
-        try await gracefulShutdown()
-        SystemdInterface.notify("STOPPING=1")
-        await self.end()
-    }
-}
-
-/// Does something until the service ends.
-private struct RunningService: Service {
-    let work: @Sendable () async -> Void
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown { await self.work() }
-        // A service that returns would end all others.
-        try await gracefulShutdown()
-    }
-}
-
-/// Says that all is ready; when services run, signals are taken already.
-private struct ReadyService: Service {
-    let generation: Generation
-    let logger: Logger
-
-    func run() async throws {
-        self.logger.info(
-            "ready",
-            metadata: ["generation": "\(self.generation.number)", "hostname": "\(self.generation.hostname)"])
-        SystemdInterface.notify("READY=1")
-        try await gracefulShutdown()
-    }
-}
-
-private struct ControlService: Service {
-    let server: ControlServer
-
-    func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await self.server.run()
-        } onGracefulShutdown: {
-            self.server.close()
-        }
-    }
-}
-
-private struct ReloadService: Service {
-    let keeper: GenerationKeeper
-    let hangups: UnixSignalsSequence
-    let logger: Logger
-
-    func run() async throws {
-        for await _ in self.hangups.cancelOnGracefulShutdown() {
-            let report = await self.keeper.reload()
-            for warning in report.warnings { self.logger.warning("\(warning)") }
-            for error in report.errors { self.logger.error("\(error)") }
-            self.logger.info(
-                report.errors.isEmpty ? "reloaded" : "reload refused, the old generation stays in force",
-                metadata: ["generation": "\(report.generation)"])
-        }
     }
 }

@@ -10,9 +10,10 @@ final class TLSReportService: Sendable {
 
     /// - Parameter post: sends a report to a server whose certificate is good for its name. It comes to an end by itself.
     init(
-        first: Generation, options: TLSReportOptions, _ parts: ReportService.Parts,
+        first: Generation, _ parts: ReportService.Parts,
         post: @escaping TLSReporting.Outlets.Post, warn: @escaping @Sendable (String) -> Void
     ) throws {
+        let options = first.configuration.tlsReports
         let folder = first.configuration.state + "/tls-reports"
         try FolderMaker.make(folder)
         self.parts = parts
@@ -23,7 +24,8 @@ final class TLSReportService: Sendable {
         self.warnOfMissingSignature(first, options)
     }
 
-    func use(_ generation: Generation, _ options: TLSReportOptions) {
+    func use(_ generation: Generation) {
+        let options = generation.configuration.tlsReports
         self.reporting.use(options)
         self.warnOfMissingSignature(generation, options)
     }

@@ -35,7 +35,8 @@ extension ReportOptions {
         [
             .init(
                 "from", \.from,
-                "The author of reports; by default `\(Self.emailKey)`. Its domain should have SPF, DKIM and DMARC records."),
+                "The author of reports; by default `\(Self.emailKey)`. Its domain should have SPF, DKIM and DMARC records."
+            ),
             .init(
                 "reverse_path", \.reversePath,
                 "Where notices go when a report cannot be delivered; by default nowhere: reports are sent from the null "

@@ -16,7 +16,8 @@ package struct TLSReportRecord: Hashable, Sendable {
     /// Nil for another record, and for what is none. Fields that we do not know are passed over.
     package init?(_ text: String) {
         var fields = Self.fields(of: text)[...]
-        guard text.utf8.count <= Self.maximumBytes, text.hasPrefix(Self.version), fields.popFirst() == Self.version else {
+        guard text.utf8.count <= Self.maximumBytes, text.hasPrefix(Self.version), fields.popFirst() == Self.version
+        else {
             return nil
         }
         // The last delimiter may be the end.

@@ -498,7 +498,8 @@ extension ServerSession {
     private var isWaitingForUs: Bool {
         switch self.state {
         case .deciding, .storing: true
-        case .startingTLS, .greeted, .ready, .transaction, .content, .chunk, .betweenChunks, .skippingChunk, .closed: false
+        case .startingTLS, .greeted, .ready, .transaction, .content, .chunk, .betweenChunks, .skippingChunk, .closed:
+            false
         }
     }
 }

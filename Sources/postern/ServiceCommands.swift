@@ -98,6 +98,16 @@ struct Status: ParsableCommand {
             "\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions"
         )
         try self.show(report.screener)
+        for certificate in report.certificates {
+            try Output.line(
+                "certificate: \(certificate.key) for \(certificate.names.joined(separator: ", ")), until \(certificate.expires)"
+            )
+        }
+        let policies = report.policies
+        if policies.kept + policies.fetched + policies.failed > 0 {
+            try Output.line(
+                "MTA-STS policies: \(policies.kept) kept, \(policies.fetched) fetched, \(policies.failed) could not be")
+        }
         let greylist = report.greylist
         // Where nobody is greylisted it would only raise questions.
         if greylist.entries + greylist.passed + greylist.delayed > 0 {

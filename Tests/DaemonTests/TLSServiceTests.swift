@@ -61,7 +61,7 @@ struct TLSServiceTests {
     private static let pair = "{certificates: [{chain: chain.pem, key: key.pem}]}"
 
     private func fingerprint(_ service: TLSService) -> [UInt8]? {
-        service.smtp?.options.certificates.first?.publicKeyFingerprint
+        service.context(of: .smtp)?.options.certificates.first?.publicKeyFingerprint
     }
 
     @Test func `A new pair is shown without a reload, and half of one is not`() throws {
@@ -144,7 +144,7 @@ struct TLSServiceTests {
         #expect(first == second)
         let key = try FileManager.default.attributesOfItem(atPath: self.folder.path("state/tls/self-made.key"))
         #expect(key[.posixPermissions] as? Int == 0o600)
-        #expect(try self.service(try self.generation("{enabled: false}")).smtp == nil)
+        #expect(try self.service(try self.generation("{enabled: false}")).context(of: .smtp) == nil)
     }
 
     @Test func `After a day sessions of the day before cannot be resumed`() throws {
@@ -153,12 +153,12 @@ struct TLSServiceTests {
         try self.write("key.pem", pair.key)
         for generation in [try self.generation(Self.pair), try self.generation("{}")] {
             let service = try self.service(generation)
-            let (before, now) = (service.smtp, self.clock.time.withLock { $0 })
+            let (before, now) = (service.context(of: .smtp), self.clock.time.withLock { $0 })
             service.look()
-            #expect(service.smtp === before)
+            #expect(service.context(of: .smtp) === before)
             self.clock.time.withLock { $0 = now + .seconds(90_000) }
             service.look()
-            #expect(service.smtp !== before)
+            #expect(service.context(of: .smtp) !== before)
             #expect(self.clock.told.withLock { $0 } == [])
         }
     }

@@ -1,4 +1,6 @@
 import Mail
+import NIOPosix
+import Receiver
 import Synchronization
 import TLS
 
@@ -66,15 +68,28 @@ final class TLSService: Sendable {
             options, selfMade: try self.selfMade.certificate(for: generation.hostname), file: self.file)
     }
 
-    /// For STARTTLS.
-    var smtp: TLSServerContext? { self.shared.withLock { $0.current?.smtp } }
-
-    /// For TLS at once.
-    var implicit: TLSServerContext? { self.shared.withLock { $0.current?.implicit } }
-
-    var watchInterval: Duration { self.shared.withLock { $0.options.watch } }
+    /// Nil if TLS is not offered.
+    func context(of service: ReceiverService) -> TLSServerContext? {
+        let current = self.shared.withLock { $0.current }
+        return switch service {
+        case .smtp: current?.smtp
+        case .implicitTLS: current?.implicit
+        }
+    }
 
     // MARK: - New files
+
+    /// Looks again and again until the task is cancelled.
+    func watch(_ pool: NIOThreadPool) async {
+        while !Task.isCancelled {
+            let interval = self.shared.withLock { $0.options.watch }
+            // A reload may say that it is to be looked after all.
+            guard (try? await Task.sleep(for: interval > .zero ? interval : .seconds(60))) != nil else { return }
+            guard interval > .zero else { continue }
+            // Fails only when the pool is shut down, which comes later.
+            try? await pool.runIfActive { self.look() }
+        }
+    }
 
     /// Looks whether the files have changed, and uses them if they fit together. Reads files.
     func look() {
@@ -132,6 +147,14 @@ final class TLSService: Sendable {
     }
 
     // MARK: - Status
+
+    var status: [StatusReport.Certificate] {
+        (self.shared.withLock { $0.current }?.certificates ?? []).map { certificate in
+            StatusReport.Certificate(
+                key: certificate.keyKind.rawValue, names: certificate.names,
+                expires: Timestamp(seconds: Int64(certificate.expires)).rfc3339)
+        }
+    }
 
     var alarms: [String] {
         let shared = self.shared.withLock { $0 }
