@@ -83,7 +83,7 @@ package struct ClientIdentity: Hashable, Sendable {
     package let hostname: String?
     /// What the client called itself in HELO or EHLO.
     package let helo: String
-    /// `SMTP`, `ESMTP` or `UTF8SMTP` (RFC 3848, RFC 6531 §4.3).
+    /// `SMTP`, `ESMTP` or `UTF8SMTP`, and `ESMTPS` or `UTF8SMTPS` through TLS (RFC 3848, RFC 6531 §4.3).
     package let proto: String
 
     package init(address: IPAddress, port: Int, hostname: String?, helo: String, proto: String) {

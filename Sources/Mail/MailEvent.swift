@@ -7,6 +7,8 @@ package enum MailEvent: Sendable {
     case refused(Refusal)
     /// What the screener thinks of a client.
     case screened(Screened)
+    /// TLS with a client failed, which ends the connection.
+    case tlsFailed(TLSFailure)
     /// A rule had something to say that refused nobody.
     case noted(Note)
     /// A message is stored; its 250 leaves now.
@@ -36,6 +38,8 @@ package enum MailEvent: Sendable {
         package var about: QueueID?
         /// What authentication found: `spf=pass dkim=pass dmarc=pass`; nil if nothing was looked at.
         package var authentication: String?
+        /// Through which the message came; nil for plain text.
+        package var tls: TLSSummary?
 
         package init(envelope: Envelope, bytes: Int) {
             self.envelope = envelope
@@ -58,12 +62,27 @@ package enum MailEvent: Sendable {
         package var reason: Reason?
         /// The generation of the configuration that decided.
         package var generation: Int?
+        /// Nil for plain text.
+        package var tls: TLSSummary?
 
         package init(session: String, client: Endpoint, command: String, reply: Reply) {
             self.session = session
             self.client = client
             self.command = command
             self.reply = reply
+        }
+    }
+
+    package struct TLSFailure: Sendable {
+        package var session: String
+        package var client: Endpoint
+        /// What OpenSSL or the client found wrong.
+        package var detail: String
+
+        package init(session: String, client: Endpoint, detail: String) {
+            self.session = session
+            self.client = client
+            self.detail = detail
         }
     }
 
@@ -194,6 +213,10 @@ extension MailEvent {
         switch self {
         case .refused(let refusal): Self.fields(of: refusal)
         case .screened(let screened): Self.fields(of: screened)
+        case .tlsFailed(let failure):
+            Self.fields(
+                "tls_failed", ("session", failure.session), ("client", failure.client.description),
+                ("detail", failure.detail))
         case .noted(let note): Self.fields(of: note)
         case .queued(let id, let queued): Self.fields(id, queued)
         case .attempted(let id, let outcome, let due):
@@ -229,6 +252,7 @@ extension MailEvent {
         fields.add("ref", refusal.reference)
         fields.add(refusal.reason)
         if let generation = refusal.generation { fields.add("generation", generation) }
+        fields.add("tls", refusal.tls?.logText)
         return fields
     }
 
@@ -276,6 +300,7 @@ extension MailEvent {
         fields.add("bytes", queued.bytes)
         fields.add("about", queued.about?.description)
         fields.add("authentication", queued.authentication)
+        fields.add("tls", queued.tls?.logText)
         return fields
     }
 
@@ -300,6 +325,11 @@ extension MailEvent {
     private static func list(_ mailboxes: some Collection<Mailbox>) -> String {
         mailboxes.prefix(16).map(\.description).joined(separator: ",")
     }
+}
+
+extension TLSSummary {
+    /// `TLSv1.3/TLS_AES_256_GCM_SHA384/256`
+    package var logText: String { "\(self.version)/\(self.cipher)/\(self.bits)" }
 }
 
 /// Where mail events go.

@@ -5,6 +5,7 @@ package import Queue
 package import Resolver
 package import Rules
 package import SMTP
+package import TLS
 
 /// What decides about mail, of one generation of the configuration.
 package struct ReceiverGeneration: Sendable {
@@ -23,12 +24,14 @@ package struct ReceiverGeneration: Sendable {
     package let givesReferences: Bool
     /// Nil finds out nothing and signs nothing.
     package let authentication: AuthenticationPolicy?
+    /// Whether clients must encrypt before they may say anything of consequence; where there is TLS.
+    package let requiresTLS: Bool
 
     package init(
         number: Int = 1, limits: SessionLimits, policy: RestrictionPolicy, lanes: LaneNaming,
         content: ContentPolicy = ContentPolicy(), probeSender: Mailbox? = nil,
         services: [String: PolicyService] = [:], givesReferences: Bool = false,
-        authentication: AuthenticationPolicy? = nil
+        authentication: AuthenticationPolicy? = nil, requiresTLS: Bool = false
     ) {
         self.number = number
         self.limits = limits
@@ -39,6 +42,7 @@ package struct ReceiverGeneration: Sendable {
         self.services = services
         self.givesReferences = givesReferences
         self.authentication = authentication
+        self.requiresTLS = requiresTLS
     }
 
     /// - Parameters:
@@ -111,6 +115,14 @@ package struct GreylistCircumstances: Sendable {
     }
 }
 
+/// Which way a client came in. What it brings from a TLS session of one is worth nothing at the other (SEMANTICS §17, 12).
+package enum ReceiverService: Hashable, Sendable {
+    /// With STARTTLS.
+    case smtp
+    /// TLS first.
+    case implicitTLS
+}
+
 /// What all sessions share.
 package struct ReceiverContext: Sendable {
     package let hostname: String
@@ -126,6 +138,9 @@ package struct ReceiverContext: Sendable {
     package let greylist: GreylistJudge
     /// Told of what was found out about each message that was authenticated, whatever became of it.
     package let observe: @Sendable (AuthenticationFinding, [Recipient]) -> Void
+    /// What TLS begins with; nil if there is none. A session asks at its beginning, and again when TLS begins, so that
+    /// new certificates are shown at once.
+    package let tls: @Sendable (ReceiverService) -> TLSServerContext?
     /// The generation in force. A session asks at its beginning and for each transaction.
     package let generation: @Sendable () -> ReceiverGeneration
 
@@ -135,6 +150,7 @@ package struct ReceiverContext: Sendable {
         addresses: @escaping @Sendable (Lookup, Int) async -> AddressFinding = { _, _ in .unverified },
         greylist: @escaping GreylistJudge = { _, _ in .notAsked },
         observe: @escaping @Sendable (AuthenticationFinding, [Recipient]) -> Void = { _, _ in },
+        tls: @escaping @Sendable (ReceiverService) -> TLSServerContext? = { _ in nil },
         generation: @escaping @Sendable () -> ReceiverGeneration
     ) {
         self.hostname = hostname
@@ -147,6 +163,7 @@ package struct ReceiverContext: Sendable {
         self.addresses = addresses
         self.greylist = greylist
         self.observe = observe
+        self.tls = tls
         self.generation = generation
     }
 }

@@ -9,6 +9,7 @@ import SMTP
 struct IncomingMessage {
     private(set) var content: IncomingContent
     private var header = HeaderScanner()
+    private var tlsRequired = TLSRequiredScanner()
     private let hopLimit: Int
     /// Looks at what the client sends before any of it belongs to the content; nil without rules.
     let inspector: ContentInspector?
@@ -45,6 +46,8 @@ struct IncomingMessage {
     }
 
     var headerHasEightBit: Bool { self.header.hasEightBit }
+    /// The header that is stored says `TLS-Required: No`.
+    var declinesTLS: Bool { self.tlsRequired.saysNo }
 
     mutating func takeBuffer() -> [UInt8] {
         guard self.inspector != nil else {
@@ -60,6 +63,7 @@ struct IncomingMessage {
         guard self.fault == nil else { return }
         self.sentBytes += buffer.count - start
         if self.inspector == nil { self.content.buffer = buffer } else { self.raw = buffer }
+        if self.inspector == nil { self.tlsRequired.scan(buffer[start...]) }
         guard !self.header.isComplete, start < buffer.count else { return }
         buffer.withUnsafeBytes { self.header.scan(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         if self.header.receivedCount > self.hopLimit { self.fail(.tooManyHops) }
@@ -98,7 +102,9 @@ struct IncomingMessage {
     mutating func inspected(_ bytes: [UInt8], isLast: Bool) {
         self.isWithInspector = false
         self.isInspected = isLast
-        if self.fault == nil { self.content.buffer += bytes }
+        guard self.fault == nil else { return }
+        self.content.buffer += bytes
+        self.tlsRequired.scan(bytes[...])
     }
 }
 
@@ -112,7 +118,7 @@ extension SessionHandler {
         if envelope.parameters.smtputf8 { self.facts.proto = "UTF8SMTP" }
         let id = self.shared.queue.beginMessage()
         let trace = ReceivedField(
-            client: self.identity, hostname: self.shared.hostname, id: id,
+            client: self.identity, tls: self.facts.tls, hostname: self.shared.hostname, id: id,
             recipient: envelope.recipients.count == 1 ? envelope.recipients[0].mailbox : nil,
             time: self.shared.clock.now())
         self.facts.queueID = id.description
@@ -233,7 +239,7 @@ extension SessionHandler {
         switch event {
         case .contentEnded(nil): .contentEnded(self.incoming?.fault)
         case .chunkEnded(nil): .chunkEnded(self.incoming?.fault)
-        case .connected, .command, .malformed, .decided, .contentEnded, .chunkEnded, .stored, .delayElapsed, .timedOut,
+        case .connected, .command, .malformed, .tlsEstablished, .decided, .contentEnded, .chunkEnded, .stored, .delayElapsed, .timedOut,
             .shutdown, .disconnected:
             event
         }
@@ -256,6 +262,7 @@ extension SessionHandler {
         // From here on the message belongs to the queue.
         self.incoming = nil
         let sent = envelope.changed(by: effects).without(self.generation.probeSender)
+            .declining(tls: incoming.declinesTLS)
         guard !sent.recipients.isEmpty else {
             self.incoming = incoming
             self.dropIncoming()
@@ -288,6 +295,7 @@ extension SessionHandler {
         queued.session = self.sessionID.description
         queued.client = message.client
         queued.authentication = authentication
+        queued.tls = self.facts.tls
         let event = queued
         self.shared.queue.store(new) { result in
             if case .success = result {
@@ -329,6 +337,16 @@ extension Envelope {
         guard let recipient, self.recipients.contains(where: { $0.mailbox == recipient }) else { return self }
         var envelope = self
         envelope.recipients.removeAll { $0.mailbox == recipient }
+        return envelope
+    }
+
+    /// REQUIRETLS wins over the header (RFC 8689 §4.1).
+    fileprivate func declining(tls isDeclined: Bool) -> Envelope {
+        guard isDeclined, self.parameters.tls == .unspecified else { return self }
+        var parameters = self.parameters
+        parameters.tls = .optional
+        var envelope = Envelope(reversePath: self.reversePath, parameters: parameters)
+        envelope.recipients = self.recipients
         return envelope
     }
 

@@ -9,7 +9,7 @@ extension SessionHandler {
         case .command(let command, _): self.note(command)
         case .malformed: self.lastCommand = "UNKNOWN"
         case .contentEnded, .chunkEnded: self.lastCommand = "END-OF-MESSAGE"
-        case .connected, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected: break
+        case .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected: break
         }
     }
 
@@ -18,6 +18,7 @@ extension SessionHandler {
         switch command {
         case .helo: self.lastCommand = "HELO"
         case .ehlo: self.lastCommand = "EHLO"
+        case .starttls: self.lastCommand = "STARTTLS"
         case .mail(let path, _):
             self.lastCommand = "MAIL"
             self.lastReversePath = path
@@ -38,6 +39,7 @@ extension SessionHandler {
         var refusal = MailEvent.Refusal(
             session: self.sessionID.description, client: self.facts.client, command: self.lastCommand, reply: reply)
         refusal.helo = self.facts.helo
+        refusal.tls = self.facts.tls
         refusal.reversePath = self.lastCommand == "MAIL" ? self.lastReversePath : self.facts.reversePath
         refusal.forwardPath = self.lastForwardPath
         if let (expected, reference, reason) = self.policy.refusal, expected == reply {

@@ -21,6 +21,15 @@ struct SessionPolicy {
     let sender = SenderChecks()
     /// A piece of content is with its inspector; of one connection never two, whichever messages they belong to.
     var isInspecting = false
+
+    /// What was decided about a name that the client does not have any more.
+    mutating func forgetGreeting() {
+        self.effects = Effects()
+        self.carried = Evaluation.Carried()
+        self.hasJudgedGreeting = false
+        self.refusal = nil
+        self.sender.begin()
+    }
 }
 
 extension SessionHandler {
@@ -171,7 +180,14 @@ extension SessionHandler {
     var identity: ClientIdentity {
         ClientIdentity(
             address: self.facts.client.address, port: self.facts.client.port,
-            hostname: self.policy.clientName?.verified, helo: self.facts.helo ?? "", proto: self.facts.proto)
+            hostname: self.policy.clientName?.verified, helo: self.facts.helo ?? "", proto: self.traceProtocol)
+    }
+}
+
+extension SessionHandler {
+    /// RFC 3848 and RFC 6531 §4.3 have names for what goes through TLS, except for what began with HELO.
+    private var traceProtocol: String {
+        self.facts.isEncrypted && self.facts.proto != "SMTP" ? "\(self.facts.proto)S" : self.facts.proto
     }
 }
 

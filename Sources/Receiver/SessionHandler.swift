@@ -3,6 +3,7 @@ import NIOCore
 import Queue
 import Rules
 import SMTP
+import TLS
 
 /// Told to every session when the service ends.
 struct ServiceShutdown: Sendable {
@@ -35,13 +36,17 @@ final class SessionHandler: ChannelDuplexHandler {
     var facts: SessionFacts
     var policy = SessionPolicy()
     /// nil at the end: its place is for others then.
-    private var connection: ScreenedConnection?
+    private(set) var connection: ScreenedConnection?
+    private let limits: SessionLimits
     private var session: ServerSession
     private var input: ServerInput
     private var deadline: InputDeadline
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
+    let service: ReceiverService
+    /// What TLS could begin with when the connection did.
+    let firstTLS: TLSServerContext?
 
-    private var received = ByteBuffer()
+    private(set) var received = ByteBuffer()
     private var output = ByteBuffer()
     private var pending: [ServerSession.Event] = []
     private var isHandling = false
@@ -49,7 +54,7 @@ final class SessionHandler: ChannelDuplexHandler {
     private var hasHeldRead = false
     private var hasEnded = false
     /// The session is over; what is left is to get the last reply across.
-    private var isClosing = false
+    private(set) var isClosing = false
     private var hasSentLast = false
     private var hasWrittenLast = false
     private var timer: Scheduled<Void>?
@@ -61,6 +66,8 @@ final class SessionHandler: ChannelDuplexHandler {
     /// Of the last MAIL, which may have been refused.
     var lastReversePath: ReversePath?
     var incoming: IncomingMessage?
+    /// TLS has begun and is not established.
+    var isInHandshake = false
 
     init(shared: ReceiverContext, connection: ScreenedConnection, loop: any EventLoop) {
         let generation = shared.generation()
@@ -73,7 +80,13 @@ final class SessionHandler: ChannelDuplexHandler {
         self.facts = SessionFacts(client: connection.client)
         self.facts.local = connection.local
         self.facts.isAllowlisted = connection.isAllowlisted
-        self.session = ServerSession(hostname: shared.hostname, limits: limits, screening: connection.screening)
+        let service: ReceiverService = connection.isTLS ? .implicitTLS : .smtp
+        self.service = service
+        self.firstTLS = shared.tls(service)
+        let offer = Self.offer(connection, isPossible: self.firstTLS != nil, isRequired: generation.requiresTLS)
+        self.session = ServerSession(
+            hostname: shared.hostname, limits: limits, screening: connection.screening, tls: offer)
+        self.limits = limits
         self.input = ServerInput(limits: limits)
         self.deadline = InputDeadline(limits)
     }
@@ -82,6 +95,7 @@ final class SessionHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if self.service == .implicitTLS { self.beginTLS() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -89,7 +103,7 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        // The client has been greeted, and its first line is there to be read.
+        // The client has been greeted, and its first line is there to be read; or its handshake is.
         self.advance()
     }
 
@@ -126,6 +140,7 @@ final class SessionHandler: ChannelDuplexHandler {
             self.handle(.shutdown(shutdown.patience))
             self.advance()
         case is ServiceStress: self.hurry()
+        case TLSEvent.established(let session): self.tlsEstablished(session)
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -135,6 +150,7 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? TLSError { self.logFailure(of: error) }
         // Resets and the like: the client is gone.
         context.close(promise: nil)
     }
@@ -147,8 +163,10 @@ final class SessionHandler: ChannelDuplexHandler {
     // MARK: Working off input
 
     /// Does all that can be done now, and sends what has been answered.
-    func advance() {
-        var hasNewEvent = false
+    ///
+    /// - Parameter hasNewEvent: something has ended that the client had a limited time for.
+    func advance(_ hasNewEvent: Bool = false) {
+        var hasNewEvent = hasNewEvent
         var isStarved = false
         while !isStarved, let context, !self.isClosing, context.channel.isWritable, !self.isFull {
             isStarved = !self.nextEvent(&hasNewEvent)
@@ -198,6 +216,8 @@ final class SessionHandler: ChannelDuplexHandler {
             reply.append(to: &bytes)
             self.output.writeBytes(bytes)
             if reply.code >= 400 { self.logRefusal(reply) }
+        case .unsaid(let reply): self.logRefusal(reply)
+        case .startTLS: self.startTLS()
         case .ask(let question): self.decide(question)
         case .beginContent(let envelope): self.beginContent(envelope)
         case .store(let envelope):
@@ -224,8 +244,13 @@ final class SessionHandler: ChannelDuplexHandler {
 
     // MARK: Output
 
-    private func flush() {
+    func flush() {
         guard let context, !self.hasSentLast, self.output.readableBytes > 0 || self.isClosing else { return }
+        // What is written in a handshake waits for its end, which will not come.
+        guard !self.isClosing || !self.isInHandshake else {
+            self.hasSentLast = true
+            return context.close(promise: nil)
+        }
         let bytes = self.output
         self.output = ByteBuffer()
         guard self.isClosing else { return context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil) }
@@ -258,6 +283,12 @@ final class SessionHandler: ChannelDuplexHandler {
 
     /// Somebody still waits for what is decided.
     var isOpen: Bool { self.connection != nil }
+
+    /// Nothing of what came before belongs to what comes now.
+    func forgetInput() {
+        self.received = ByteBuffer()
+        self.input = ServerInput(limits: self.limits)
+    }
 
     var hasPipelinedUnasked: Bool { self.session.hasPipelinedUnasked }
 

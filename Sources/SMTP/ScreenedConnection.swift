@@ -1,6 +1,7 @@
 package import Mail
 
-/// A client that the screener lets speak, on its way to the receiver: greeted, and with its first line unread.
+/// A client that the screener lets speak, on its way to the receiver: greeted, and with its first line unread. Where TLS
+/// comes before everything else it is not greeted, and what is unread is the beginning of a handshake.
 package struct ScreenedConnection: Sendable {
     /// A connected, non-blocking socket. It belongs to whoever has this value last.
     package let descriptor: CInt
@@ -9,6 +10,8 @@ package struct ScreenedConnection: Sendable {
     package let client: Endpoint
     /// Where it connected; nil if that is not known.
     package let local: Endpoint?
+    /// TLS comes before the greeting.
+    package let isTLS: Bool
     package let screening: SessionScreening
     /// DNS lists speak for the client.
     package let isAllowlisted: Bool
@@ -31,14 +34,15 @@ package struct ScreenedConnection: Sendable {
     }
 
     package init(
-        descriptor: CInt, session: QueueID, client: Endpoint, local: Endpoint?, screening: SessionScreening,
-        isAllowlisted: Bool, isUnderStress: Bool, place: ClientLimits.Place,
+        descriptor: CInt, session: QueueID, client: Endpoint, local: Endpoint?, isTLS: Bool = false,
+        screening: SessionScreening, isAllowlisted: Bool, isUnderStress: Bool, place: ClientLimits.Place,
         report: @escaping @Sendable (SessionScreening.Finding, Dialog) -> Void
     ) {
         self.descriptor = descriptor
         self.session = session
         self.client = client
         self.local = local
+        self.isTLS = isTLS
         self.screening = screening
         self.isAllowlisted = isAllowlisted
         self.isUnderStress = isUnderStress

@@ -54,7 +54,7 @@ package final class Gate: Sendable {
     /// What other threads have for the gate's.
     final class Mailbox: Sendable {
         enum Letter: Sendable {
-            case listen(ListeningSocket, isProxied: Bool)
+            case listen(ListeningSocket, Screening.Door)
             case use(ScreenerPolicy)
             case answer(connection: UInt64, zone: Int, DNSResult)
             case shutDown
@@ -87,7 +87,7 @@ package final class Gate: Sendable {
         }
     }
 
-    /// Starts the thread. Nobody is let in before ``listen(on:isProxied:)``.
+    /// Starts the thread. Nobody is let in before ``listen(on:isProxied:isTLS:)``.
     ///
     /// - Parameters:
     ///   - capacity: connections of clients that are known, and of others.
@@ -103,8 +103,12 @@ package final class Gate: Sendable {
         self.thread = Mutex(try JoinableThread("gate") { box.value.run() })
     }
 
-    package func listen(on socket: ListeningSocket, isProxied: Bool) {
-        self.mailbox.post(.listen(socket, isProxied: isProxied))
+    /// - Parameters:
+    ///   - isProxied: connections come from proxies, and begin with their header (`proxy.networks`).
+    ///   - isTLS: TLS comes before the greeting. Whom the gate does not let in hears nothing there, and what it cannot say
+    ///     to others the receiver says.
+    package func listen(on socket: ListeningSocket, isProxied: Bool, isTLS: Bool = false) {
+        self.mailbox.post(.listen(socket, Screening.Door(isProxied: isProxied, isTLS: isTLS)))
     }
 
     /// Clients that come from now on are judged by this policy.

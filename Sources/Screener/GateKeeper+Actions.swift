@@ -40,6 +40,7 @@ extension GateKeeper {
         case .forget: self.forget(number)
         case .conclude(let outcome): self.conclude(number, outcome)
         case .lastReply(let reply, let command): self.sendLast(reply, command, number)
+        case .unsaid(let reply, let command): self.log(reply, command, number)
         case .complain(let text): self.complain(number, text)
         case .close: self.close(number)
         }
@@ -103,13 +104,15 @@ extension GateKeeper {
         reply.append(to: &bytes)
         self.send(bytes, number)
         shutdown(connection.descriptor, CInt(SHUT_WR))
-        if let command {
-            self.context.events.record(
-                .refused(
-                    MailEvent.Refusal(
-                        session: connection.session.description, client: connection.client, command: command,
-                        reply: reply)))
-        }
+        if let command { self.log(reply, command, number) }
+    }
+
+    private func log(_ reply: Reply, _ command: String, _ number: UInt64) {
+        guard let connection = self.connections[number] else { return }
+        self.context.events.record(
+            .refused(
+                MailEvent.Refusal(
+                    session: connection.session.description, client: connection.client, command: command, reply: reply)))
     }
 
     private func discard(_ bytes: Int, _ number: UInt64) {
@@ -157,7 +160,7 @@ extension GateKeeper {
         self.handOn(
             ScreenedConnection(
                 descriptor: connection.descriptor, session: connection.session, client: connection.client,
-                local: connection.local,
+                local: connection.local, isTLS: connection.screening.isTLS,
                 screening: verdict?.screening ?? SessionScreening(),
                 isAllowlisted: connection.screening.isAllowlisted,
                 isUnderStress: connection.screening.isUnderStress, place: place,

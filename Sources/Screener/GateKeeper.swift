@@ -18,7 +18,7 @@ final class GateKeeper {
     let greeting: [UInt8]
 
     private var policy: ScreenerPolicy
-    private var listeners: [(socket: ListeningSocket, isProxied: Bool, number: UInt64)] = []
+    private var listeners: [(socket: ListeningSocket, door: Screening.Door, number: UInt64)] = []
     var connections = ConnectionTable()
     var timers = TimerHeap<UInt64>()
     private var sessionIDs = QueueIDGenerator(after: QueueID(value: 0))
@@ -92,7 +92,7 @@ final class GateKeeper {
 
     private func handle(_ number: UInt64, _ report: EventPoll.Interest) {
         if let listener = self.listeners.first(where: { $0.number == number }) {
-            self.accept(listener.socket, isProxied: listener.isProxied)
+            self.accept(listener.socket, listener.door)
         } else {
             self.look(number)
             // Behind octets that wait for the rest of their line the end would not be seen.
@@ -102,7 +102,7 @@ final class GateKeeper {
 
     private func handle(_ letter: Gate.Mailbox.Letter) {
         switch letter {
-        case .listen(let socket, let isProxied): self.listen(socket, isProxied: isProxied)
+        case .listen(let socket, let door): self.listen(socket, door)
         case .use(let policy): self.policy = policy
         case .answer(let number, let zone, let result): self.answer(number, zone: zone, result)
         case .shutDown:
@@ -116,19 +116,19 @@ final class GateKeeper {
 
     // MARK: - Accepting
 
-    private func listen(_ socket: ListeningSocket, isProxied: Bool) {
+    private func listen(_ socket: ListeningSocket, _ door: Screening.Door) {
         let number = self.connections.nextNumber()
         do {
             try self.poll.add(socket.descriptor, .readable, number: number)
-            self.listeners.append((socket, isProxied, number))
+            self.listeners.append((socket, door, number))
         } catch { self.context.complain("cannot wait for connections: \(error)") }
     }
 
-    private func accept(_ socket: ListeningSocket, isProxied: Bool) {
+    private func accept(_ socket: ListeningSocket, _ door: Screening.Door) {
         for _ in 0..<Self.acceptBatch {
             switch socket.accept() {
             case .connection(let descriptor, let client):
-                self.begin(descriptor, client, at: socket, isProxied: isProxied)
+                self.begin(descriptor, client, at: socket, door)
             case .nobody: return
             case .exhausted(let code):
                 guard self.shed(.unknown) || self.shed(.known) else { return self.stopAccepting(code) }
@@ -152,14 +152,16 @@ final class GateKeeper {
         self.pauseEnd = nil
         let listeners = self.listeners
         self.listeners = []
-        for listener in listeners { self.listen(listener.socket, isProxied: listener.isProxied) }
+        for listener in listeners { self.listen(listener.socket, listener.door) }
     }
 
-    private func begin(_ descriptor: CInt, _ client: Endpoint, at socket: ListeningSocket, isProxied: Bool) {
+    private func begin(
+        _ descriptor: CInt, _ client: Endpoint, at socket: ListeningSocket, _ door: Screening.Door
+    ) {
         let number = self.connections.add(
             Connection(
                 descriptor: descriptor, client: client, session: self.sessionIDs.next(at: self.context.clock.now()),
-                began: .now(), screening: Screening(self.policy, isProxied: isProxied)))
+                began: .now(), screening: Screening(self.policy, at: door)))
         do {
             try self.poll.add(descriptor, [.readable, .ended, .edges], number: number)
         } catch {
@@ -169,7 +171,7 @@ final class GateKeeper {
         let isAnyAddress = socket.endpoint?.address.isUnspecified ?? true
         let local = isAnyAddress ? SocketAddress.reading { getsockname(descriptor, $0, $1) }?.endpoint : socket.endpoint
         self.connections[number]?.local = local
-        guard isProxied else { return self.admit(number) }
+        guard door.isProxied else { return self.admit(number) }
         guard self.policy.proxy.networks.contains(where: { $0.contains(client.address) }) else {
             return self.handle(number, .shed(.proxyRefused))
         }
@@ -191,7 +193,7 @@ final class GateKeeper {
         let isKnown =
             switch access {
             case .exempt: true
-            case .tested: policy.due(record, at: now).isEmpty
+            case .tested: policy.due(record, at: now, isTLS: connection.screening.isTLS).isEmpty
             case .rejected, .refused: false
             }
         let standing = isKnown ? ClientLimits.Standing.known : .unknown

@@ -70,9 +70,12 @@ package final class ScreenerPolicy: Sendable {
     }
 
     /// The tests that a client with this record has to pass.
-    func due(_ record: PassRecord?, at now: Timestamp) -> [ScreeningTest] {
-        guard let record else { return self.tests }
-        return self.tests.filter { !record.isUnexpired($0, at: now) }
+    ///
+    /// - Parameter isTLS: TLS comes first, where it is the client's turn to speak from the beginning.
+    func due(_ record: PassRecord?, at now: Timestamp, isTLS: Bool) -> [ScreeningTest] {
+        self.tests.filter { test in
+            !(isTLS && test == .pregreet) && !(record?.isUnexpired(test, at: now) ?? false)
+        }
     }
 
     func isVetoed(_ local: IPAddress?) -> Bool {

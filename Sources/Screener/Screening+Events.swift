@@ -2,6 +2,14 @@ import Mail
 import SMTP
 
 extension Screening {
+    /// What connections that come in at a listener begin with.
+    struct Door: Sendable {
+        /// The header of a proxy.
+        var isProxied = false
+        /// TLS, behind the header if there is one.
+        var isTLS = false
+    }
+
     enum Event: Sendable {
         case admitted(Admission)
         case input(Input)
@@ -45,6 +53,8 @@ extension Screening {
         case conclude(ScreeningOutcome)
         /// Send this and nothing more. With a command it is the line of the log that says so.
         case lastReply(Reply, command: String?)
+        /// Nothing is said, and this is the line of the log that says why.
+        case unsaid(Reply, command: String)
         /// Something is wrong that is not the client's fault.
         case complain(String)
         case close

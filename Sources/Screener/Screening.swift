@@ -2,7 +2,7 @@ import Mail
 import SMTP
 
 /// The screening of one connection, from its first octet to the first line it says after the greeting, as a value
-/// (SEMANTICS §1). Who it is and what is known about it comes as an ``Admission``; time and names come as events.
+/// (SEMANTICS §1); where TLS comes before the greeting, to the first octet of its handshake. Who it is and what is known about it comes as an ``Admission``; time and names come as events.
 struct Screening: Sendable {
     private enum State: Sendable {
         /// Waiting for the header of a proxy. Next: `arriving`, `closing`, `over`.
@@ -20,6 +20,8 @@ struct Screening: Sendable {
     }
 
     let policy: ScreenerPolicy
+    /// TLS comes before the greeting: here nothing can be said that would be understood, and the client speaks first.
+    let isTLS: Bool
     private var state: State
     /// There was input while the greeting was held back.
     private var hasInput = false
@@ -27,10 +29,10 @@ struct Screening: Sendable {
     /// DNS lists speak for the client.
     private(set) var isAllowlisted = false
 
-    /// - Parameter isProxied: the connection comes from a proxy and begins with its header.
-    init(_ policy: ScreenerPolicy, isProxied: Bool) {
+    init(_ policy: ScreenerPolicy, at door: Door) {
         self.policy = policy
-        self.state = isProxied ? .proxied : .arriving
+        self.isTLS = door.isTLS
+        self.state = door.isProxied ? .proxied : .arriving
     }
 
     /// So much of the input is looked at: a command line, or the header of a proxy.
@@ -112,7 +114,7 @@ extension Screening {
 
     /// Begins the tests that the client has not passed lately.
     private mutating func test(_ admission: Admission, _ before: [ScreeningOutcome.Note]) -> [Action] {
-        let due = self.policy.due(admission.record, at: admission.now)
+        let due = self.policy.due(admission.record, at: admission.now, isTLS: self.isTLS)
         if due.isEmpty { return self.greet(nil, ScreeningOutcome(.known, notes: before)) }
         var testing = Testing(admission, due: due)
         testing.notes = before
@@ -122,9 +124,8 @@ extension Screening {
         testing.isHoldingGreeting = early.contains(.pregreet)
         self.state = .testing(testing)
         let options = self.policy.options
-        let actions: [Action] = [
-            .teaser, .wait(admission.isUnderStress ? options.greetWaitStress : options.greetWait),
-        ]
+        let wait = Action.wait(admission.isUnderStress ? options.greetWaitStress : options.greetWait)
+        let actions = self.isTLS ? [wait] : [.teaser, wait]
         return early.contains(.dnsbl) ? actions + [.lookUp] : actions
     }
 }
@@ -231,7 +232,7 @@ extension Screening {
         self.state = .greeted(verdict)
         let limits = self.isUnderStress ? self.policy.limits.underStress : self.policy.limits
         var actions = outcome.map { [Action.conclude($0)] } ?? []
-        actions += [.greeting, .wait(limits.commandTimeout)]
+        actions += (self.isTLS ? [] : [.greeting]) + [.wait(limits.commandTimeout)]
         // What came meanwhile is not reported again.
         return self.hasInput ? actions + [.look] : actions
     }
@@ -240,12 +241,13 @@ extension Screening {
     /// session while the greeting travels.
     private mutating func letIn(_ outcome: ScreeningOutcome?) -> [Action] {
         self.state = .over
-        return (outcome.map { [.conclude($0)] } ?? []) + [.greeting, .handOn(nil)]
+        return (outcome.map { [.conclude($0)] } ?? []) + (self.isTLS ? [] : [.greeting]) + [.handOn(nil)]
     }
 
-    /// The connection goes to the receiver with its first line; who does not complete one does not cost a session.
+    /// The connection goes to the receiver with its first line; who does not complete one does not cost a session. Where
+    /// lines come encrypted, whoever says anything costs one.
     private mutating func hear(_ verdict: Verdict?, _ count: Int, _ preview: [UInt8]) -> [Action] {
-        let limit = min(self.policy.limits.commandLine.bytes, Self.lookBytes)
+        let limit = self.isTLS ? 1 : min(self.policy.limits.commandLine.bytes, Self.lookBytes)
         guard preview.contains(ASCII.lineFeed) || count >= limit else { return [] }
         self.state = .over
         return [.handOn(verdict)]
@@ -254,6 +256,10 @@ extension Screening {
     /// A client that failed may still be sending; closing on what was not read would reset the connection, and it might
     /// not see the reply. Where places are few they are worth more.
     private mutating func refuse(_ reply: Reply, _ outcome: ScreeningOutcome) -> [Action] {
+        guard !self.isTLS else {
+            self.state = .over
+            return [.conclude(outcome), .close]
+        }
         guard !self.isUnderStress else {
             self.state = .over
             return [.conclude(outcome), .lastReply(reply, command: nil), .close]
@@ -267,7 +273,8 @@ extension Screening {
         _ reply: Reply, _ result: ScreeningOutcome.Result, _ command: String
     ) -> [Action] {
         self.state = .over
-        return [.conclude(ScreeningOutcome(result)), .lastReply(reply, command: command), .close]
+        let last = self.isTLS ? Action.unsaid(reply, command: command) : .lastReply(reply, command: command)
+        return [.conclude(ScreeningOutcome(result)), last, .close]
     }
 
     /// How long the end of a refused connection is waited for.

@@ -11,12 +11,14 @@ struct Dialog: Sendable, CustomTestStringConvertible {
         case send([UInt8])
         case expect(code: Int, text: String?)
         case expectClose
+        case handshake
     }
 
     let name: String
     private(set) var steps: [Step] = []
     private(set) var limits = SessionLimits()
     private(set) var isTrusted = false
+    private(set) var tls = ServerSession.TLSOffer.none
     /// The tests of the screener that are made in the session; nil if nobody is screened.
     private(set) var screener: ScreenerOptions?
     /// The screener's access list rejects the client.
@@ -51,6 +53,8 @@ struct Dialog: Sendable, CustomTestStringConvertible {
         case "S:":
             guard let code = Int(rest.prefix(3)) else { throw Unreadable(line: line) }
             self.steps.append(.expect(code: code, text: rest.count > 3 ? rest : nil))
+        case "T:": self.steps.append(.handshake)
+        case "@ " where rest.hasPrefix("tls="): self.tls = try Self.offer(rest.dropFirst("tls=".count))
         case "@ " where rest == "trusted": self.isTrusted = true
         case "@ " where rest == "rejected":
             self.isRejected = true
@@ -62,6 +66,15 @@ struct Dialog: Sendable, CustomTestStringConvertible {
             self.screener = screener
         case "@ ": try Self.set(rest[...], in: &self.limits)
         default: throw Unreadable(line: line)
+        }
+    }
+
+    private static func offer(_ text: Substring) throws -> ServerSession.TLSOffer {
+        switch text {
+        case "offered": .offered
+        case "required": .required
+        case "implicit": .implicit
+        default: throw Unreadable(line: String(text))
         }
     }
 

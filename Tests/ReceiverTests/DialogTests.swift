@@ -18,7 +18,7 @@ import Testing
     ) throws {
         // Whether more had arrived already is the very thing that these are about.
         guard !dialog.name.hasPrefix("pipelining-"), !dialog.name.hasPrefix("not-smtp"),
-            !dialog.name.hasPrefix("screener-pipelining")
+            !dialog.name.hasPrefix("screener-pipelining"), !dialog.name.hasPrefix("starttls-injection")
         else { return }
         try self.play(dialog, steps: dialog.steps.count, pieces: .octets)
     }
@@ -31,13 +31,14 @@ import Testing
 
     private func play(_ dialog: Dialog, steps: Int, pieces: Pieces) throws {
         var driver = SessionDriver(
-            limits: dialog.limits, policy: try dialog.policy, screening: dialog.screening)
+            limits: dialog.limits, policy: try dialog.policy, screening: dialog.screening, tls: dialog.tls)
         var replies = Replies()
         var promised = 0
         for (index, step) in dialog.steps.prefix(steps).enumerated() {
             switch step {
             case .send(let bytes):
                 if pieces == .whole { driver.send(bytes) } else { for byte in bytes { driver.send([byte]) } }
+            case .handshake: driver.handle(.tlsEstablished)
             case .expect(let code, let text):
                 try replies.add(driver.takeOutput())
                 let reply = replies.next()
@@ -53,11 +54,13 @@ import Testing
         driver.disconnect()
         #expect(driver.stored.count == promised, "\(dialog.name), cut after \(steps)")
         for message in driver.stored { #expect(message.content.isCanonical) }
+        #expect(!driver.hasLeftovers)
     }
 
     @Test(arguments: Dialog.all) func `a socket says what the dialog says`(dialog: Dialog) async throws {
         try await withServer(
-            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected
+            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected,
+            tls: dialog.tls
         ) { server in
             _ = try await onOwnThread { try self.play(dialog, steps: dialog.steps.count, at: server) }
         }
@@ -67,7 +70,8 @@ import Testing
         async throws
     {
         try await withServer(
-            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected
+            limits: dialog.limits, policy: dialog.policy, screener: dialog.screener, isRejected: dialog.isRejected,
+            tls: dialog.tls
         ) { server in
             // A hundred recipients are a hundred times the same.
             let cuts = dialog.steps.count > 60 ? [0, 10, dialog.steps.count - 4] : Array(0..<dialog.steps.count)
@@ -85,26 +89,49 @@ import Testing
     /// - Returns: how many messages were answered with `queued`.
     @discardableResult
     private func play(_ dialog: Dialog, steps: Int, at server: SMTPServerFixture) throws -> Int {
-        let client = try SMTPClient(server.address, patience: .seconds(20))
+        let client: any DialogClient =
+            dialog.tls == .none ? try SMTPClient(server.address, patience: .seconds(20)) : try SecureClient(server.address)
         var promised = 0
         for (index, step) in dialog.steps.prefix(steps).enumerated() {
             switch step {
             case .send(let bytes): try client.send(bytes)
+            case .handshake: try client.startTLS()
             case .expect(let code, let text):
-                let found = try client.reply()
-                var replies = Replies()
-                try replies.add(found.bytes)
-                let reply = replies.next()
+                let reply = try client.nextReply()
                 expect(reply, code: code, text: text, in: dialog, step: index)
                 if reply?.lines[0].hasPrefix("Ok: queued as") ?? false { promised += 1 }
             case .expectClose:
-                let rest = try client.readToEnd()
-                #expect(rest.bytes.isEmpty, "\(dialog.name): \(String(decoding: rest.bytes, as: UTF8.self))")
+                let rest = try client.rest()
+                #expect(rest.isEmpty, "\(dialog.name): \(String(decoding: rest, as: UTF8.self))")
             }
         }
         client.close()
         return promised
     }
+}
+
+/// What a dialog is played with.
+protocol DialogClient {
+    func send(_ bytes: [UInt8]) throws
+    func startTLS() throws
+    func nextReply() throws -> Reply?
+    /// Everything up to the end.
+    func rest() throws -> [UInt8]
+    func close()
+}
+
+extension SMTPClient: DialogClient {
+    func send(_ bytes: [UInt8]) throws { try self.send(bytes, pieceBytes: .max) }
+
+    func startTLS() throws { throw HarnessError("this client has no TLS") }
+
+    func nextReply() throws -> Mail.Reply? {
+        var replies = Replies()
+        try replies.add(try self.reply().bytes)
+        return replies.next()
+    }
+
+    func rest() throws -> [UInt8] { try self.readToEnd().bytes }
 }
 
 extension String {

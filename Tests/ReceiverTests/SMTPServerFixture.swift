@@ -9,6 +9,7 @@ import Rules
 import SMTP
 import Screener
 import Synchronization
+import TLS
 import Testing
 import ZoneFiles
 
@@ -30,7 +31,9 @@ final class SMTPServerFixture: Sendable {
     init(
         limits: SessionLimits = SessionLimits(), policy: RelayPolicy, probe: QueueProbe = QueueProbe(),
         options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil,
-        screener: ScreenerOptions? = nil, isRejected: Bool = false, greylist: JudgedBy? = nil
+        screener: ScreenerOptions? = nil, isRejected: Bool = false, greylist: JudgedBy? = nil,
+        tls: ServerSession.TLSOffer = .none, setTLS: (inout TLSServerOptions) -> Void = { _ in },
+        rules: RestrictionPolicy? = nil, content: ContentPolicy = ContentPolicy()
     ) async throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -41,14 +44,18 @@ final class SMTPServerFixture: Sendable {
         }
         let events = self.box.sink
         self.queue = try LMDBQueue(folder: self.folder.path, options: queueOptions, events: events, probe: probe)
+        var tlsOptions = TLSServerOptions(certificates: [try TestCertificate.server.get()], service: "smtp")
+        setTLS(&tlsOptions)
+        let tlsContext = tls == .none ? nil : try TLSServerContext(tlsOptions)
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
             names: try greylist?.resolver ?? ZoneService(), policies: PolicyClient(group: self.group),
             greylist: { question, _ in await greylist?.judge(.greylist(question)) ?? .notAsked },
+            tls: { _ in tlsContext },
             generation: {
                 ReceiverGeneration(
-                    limits: limits, policy: greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain,
-                    authentication: greylist?.authentication)
+                    limits: limits, policy: rules ?? greylist?.policy(policy) ?? .relayOnly(policy), lanes: .byDomain,
+                    content: content, authentication: greylist?.authentication, requiresTLS: tls == .required)
             })
         let server = SMTPServer(context: context, group: self.group)
         self.server = server
@@ -72,7 +79,7 @@ final class SMTPServerFixture: Sendable {
             gateContext, policy: screenerPolicy, capacity: GateCapacity(known: limits.connections, unknown: 10_000)
         ) { server.take($0) }
         let socket = try listener ?? Screener.ListeningSocket(Mail.Endpoint(.v4(0x7F00_0001), port: 0))
-        self.gate.listen(on: socket, isProxied: false)
+        self.gate.listen(on: socket, isProxied: false, isTLS: tls == .implicit)
         self.address = Harness.Endpoint(socket.endpoint?.address.description ?? "127.0.0.1", socket.endpoint?.port ?? 0)
     }
 
@@ -198,12 +205,15 @@ final class EventBox: Sendable {
 func withServer<Result: Sendable>(
     limits: SessionLimits = SessionLimits(), policy: RelayPolicy? = nil, probe: QueueProbe = QueueProbe(),
     options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil, screener: ScreenerOptions? = nil,
-    isRejected: Bool = false, greylist: JudgedBy? = nil,
+    isRejected: Bool = false, greylist: JudgedBy? = nil, tls: ServerSession.TLSOffer = .none,
+    setTLS: (inout TLSServerOptions) -> Void = { _ in }, rules: RestrictionPolicy? = nil,
+    content: ContentPolicy = ContentPolicy(),
     _ body: @escaping @Sendable (SMTPServerFixture) async throws -> Result
 ) async throws -> Result {
     let server = try await SMTPServerFixture(
         limits: limits, policy: try policy ?? Dialog(file: "basic.dialog").policy, probe: probe, options: options,
-        listener: listener, screener: screener, isRejected: isRejected, greylist: greylist)
+        listener: listener, screener: screener, isRejected: isRejected, greylist: greylist, tls: tls, setTLS: setTLS,
+        rules: rules, content: content)
     do {
         let result = try await body(server)
         try await server.end()

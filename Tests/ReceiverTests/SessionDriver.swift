@@ -14,15 +14,22 @@ struct SessionDriver {
     private var isStoring = false
     private(set) var output: [UInt8] = []
     private(set) var isClosed = false
+    /// What was refused without a word.
+    private(set) var unsaid: [String] = []
+    /// There was input from before when TLS began.
+    private(set) var hasLeftovers = false
     private(set) var findings: [SessionScreening.Finding] = []
     private(set) var stored: [(envelope: Envelope, content: String)] = []
 
-    init(limits: SessionLimits, policy: RelayPolicy, screening: SessionScreening = SessionScreening()) {
-        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening)
+    init(
+        limits: SessionLimits, policy: RelayPolicy, screening: SessionScreening = SessionScreening(),
+        tls: ServerSession.TLSOffer = .none
+    ) {
+        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening, tls: tls)
         self.input = ServerInput(limits: limits)
         self.policy = policy
         self.limits = limits
-        self.handle(.connected)
+        if tls != .implicit { self.handle(.connected) }
     }
 
     /// Gives octets to the session and takes what it answers.
@@ -51,6 +58,8 @@ struct SessionDriver {
         for action in self.session.handle(event) {
             switch action {
             case .reply(let reply): reply.append(to: &self.output)
+            case .unsaid(let reply): self.unsaid.append(reply.oneLine)
+            case .startTLS: self.hasLeftovers = self.hasLeftovers || !self.received.isEmpty
             case .ask(let question): self.decide(question)
             case .beginContent:
                 self.content = []

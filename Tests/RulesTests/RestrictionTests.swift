@@ -237,7 +237,7 @@ struct RestrictionTests {
             try fixture.reply(.data)
                 == "503 5.5.0 <DATA>: Data command rejected: Improper use of SMTP command pipelining")
         #expect(try fixture.reply() == "450 4.7.1 Session encryption is required")
-        fixture.facts.isEncrypted = true
+        fixture.facts.tls = TLSSummary(version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", bits: 128, keyBits: 128)
         #expect(try fixture.reply() == "accept")
     }
 

@@ -57,7 +57,7 @@ struct CommandTests {
     @Test(arguments: [
         ("", CommandError.unrecognized), ("FOO", .unrecognized), ("MAILFROM <>", .unrecognized),
         ("MAIL LALA:<>", .unrecognized),
-        ("EXPN list", .notImplemented), ("TURN", .notImplemented), ("STARTTLS", .notImplemented),
+        ("EXPN list", .notImplemented), ("TURN", .notImplemented), ("STARTTLS now", .syntax(expected: "no argument")),
         ("AUTH PLAIN", .notImplemented),
         ("GET / HTTP/1.1", .notSMTP), ("POST /evil HTTP/1.1", .notSMTP), ("CONNECT a:25 HTTP/1.0", .notSMTP),
         ("Subject: hello", .notSMTP), ("X-Mailer:x", .notSMTP),
@@ -73,7 +73,8 @@ struct CommandTests {
         ("MAIL FROM:<ü@example.com>", .nonASCIIPath), ("MAIL FROM:<a@bücher.example>", .nonASCIIPath),
         ("MAIL FROM:<> SIZE", .badParameter("SIZE")), ("MAIL FROM:<> SIZE=x", .badParameter("SIZE")),
         ("MAIL FROM:<> SIZE=1 SIZE=2", .badParameter("SIZE")), ("MAIL FROM:<> BODY=BINARYMIME", .badParameter("BODY")),
-        ("MAIL FROM:<> SMTPUTF8=1", .badParameter("SMTPUTF8")), ("MAIL FROM:<> RET=SOME", .badParameter("RET")),
+        ("MAIL FROM:<> SMTPUTF8=1", .badParameter("SMTPUTF8")),
+        ("MAIL FROM:<> REQUIRETLS=1", .badParameter("REQUIRETLS")), ("MAIL FROM:<> RET=SOME", .badParameter("RET")),
         ("MAIL FROM:<> ENVID=a=b", .badParameter("ENVID")), ("MAIL FROM:<> FOO=1", .unknownParameter("FOO")),
         ("MAIL FROM:<> AUTH=<>", .unknownParameter("AUTH")),
         ("RCPT TO:<a@b> NOTIFY=NEVER,DELAY", .badParameter("NOTIFY")),
@@ -89,6 +90,13 @@ struct CommandTests {
     ])
     func `what is no command says why`(line: String, error: CommandError) {
         #expect(self.read(line) == .failure(error))
+    }
+
+    @Test func `STARTTLS and REQUIRETLS are read in any letters`() {
+        #expect(self.read("starttls ") == .success(.starttls))
+        var parameters = MailParameters()
+        parameters.tls = .required
+        #expect(self.read("MAIL FROM:<> requireTLS") == .success(.mail(.null, parameters)))
     }
 
     @Test func `a path above 256 octets is too long`() throws {

@@ -14,9 +14,17 @@ struct SessionScreeningTests {
         private(set) var isClosed = false
         private var content: [UInt8] = []
 
-        init(_ actions: [ScreeningTest: ScreeningAction] = [:], refusal: Reply? = nil) {
+        init(
+            _ actions: [ScreeningTest: ScreeningAction] = [:], refusal: Reply? = nil,
+            tls: ServerSession.TLSOffer = .none
+        ) {
             self.session = ServerSession(
-                hostname: "mx.example.test", screening: SessionScreening(refusal: refusal, actions: actions))
+                hostname: "mx.example.test", screening: SessionScreening(refusal: refusal, actions: actions), tls: tls)
+        }
+
+        mutating func establish() {
+            var replies: [String] = []
+            self.handle(.tlsEstablished, &replies)
         }
 
         /// What is answered to octets that arrive together.
@@ -46,7 +54,8 @@ struct SessionScreeningTests {
                         question: question.number, verdict: .accept(Mailbox("user@example.test")))
                     self.handle(.decided(decision), &replies)
                 case .store: self.handle(.stored(.success(QueueID(value: 1))), &replies)
-                case .beginContent, .dropContent, .delay: break
+                case .startTLS: self.handle(.tlsEstablished, &replies)
+                case .unsaid, .beginContent, .dropContent, .delay: break
                 }
             }
         }
@@ -169,5 +178,43 @@ struct SessionScreeningTests {
         for _ in 0..<20 { #expect(self.codes(driver.send("NOOP\r\n")) == ["250"]) }
         #expect(driver.send("NOOP\r\n") == ["421 4.7.0 Too many errors"])
         #expect(driver.isClosed)
+    }
+
+    @Test func `what was found in plain text holds inside of TLS, and the tests go on there`() {
+        var before = Driver([.bareNewline: .enforce], tls: .offered)
+        _ = before.send("EHLO c\n")
+        #expect(self.codes(before.send("STARTTLS\r\n")) == ["220"])
+        for line in ["EHLO c\r\n", "MAIL FROM:<a@b.example>\r\n"] { _ = before.send(line) }
+        #expect(self.codes(before.send("RCPT TO:<user@example.test>\r\n")) == ["550"])
+        #expect(before.findings == [.failed(.bareNewline, .enforce)])
+
+        for (test, line) in [
+            (ScreeningTest.bareNewline, "NOOP\n"), (.pipelining, "NOOP\r\nNOOP\r\n"), (.nonSMTP, "Subject: x\r\n"),
+        ] {
+            var inside = Driver([test: .enforce], tls: .offered)
+            _ = inside.send("STARTTLS\r\n")
+            #expect(inside.send("EHLO c\r\n").contains("PIPELINING") == (test != .pipelining))
+            _ = inside.send(line)
+            _ = inside.send("MAIL FROM:<a@b.example>\r\n")
+            #expect(self.codes(inside.send("RCPT TO:<user@example.test>\r\n")) == ["550"])
+            #expect(inside.findings == [.failed(test, .enforce)])
+        }
+    }
+
+    @Test func `who passes inside of TLS has passed`() {
+        var driver = Driver([.pipelining: .enforce, .bareNewline: .enforce], tls: .implicit)
+        driver.establish()
+        for line in ["EHLO c", "MAIL FROM:<a@b.example>", "RCPT TO:<user@example.test>"] {
+            _ = driver.send(line + "\r\n")
+        }
+        #expect(driver.findings == [.passed(failing: [])])
+    }
+
+    @Test func `input behind STARTTLS fails the test for pipelining`() {
+        for (action, expected) in [(ScreeningAction.drop, ["521"]), (.enforce, []), (.ignore, [])] {
+            var driver = Driver([.pipelining: action], tls: .offered)
+            #expect(self.codes(driver.send("STARTTLS\r\nEHLO c\r\n")) == expected)
+            #expect(driver.isClosed && driver.findings == [.failed(.pipelining, action)])
+        }
     }
 }

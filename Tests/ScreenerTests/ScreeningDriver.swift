@@ -12,6 +12,7 @@ struct ScreeningDriver {
     private var screening: Screening
     let policy: ScreenerPolicy
     private(set) var said: [String] = []
+    private(set) var unsaid: [String] = []
     private(set) var outcome: ScreeningOutcome?
     private(set) var credit: PassRecord?
     private(set) var waits: [Duration] = []
@@ -24,7 +25,7 @@ struct ScreeningDriver {
     private(set) var source: ProxyHeader.Source?
 
     init(
-        isProxied: Bool = false, access: [ScreenerPolicy.AccessStep] = [], _ set: (inout ScreenerOptions) throws -> Void
+        isProxied: Bool = false, isTLS: Bool = false, access: [ScreenerPolicy.AccessStep] = [], _ set: (inout ScreenerOptions) throws -> Void
     )
         rethrows
     {
@@ -32,7 +33,7 @@ struct ScreeningDriver {
         try set(&options)
         self.policy = ScreenerPolicy(
             options: options, limits: SessionLimits(), proxy: ProxyOptions(), access: access, isTrusted: { _ in false })
-        self.screening = Screening(self.policy, isProxied: isProxied)
+        self.screening = Screening(self.policy, at: Screening.Door(isProxied: isProxied, isTLS: isTLS))
     }
 
     var phase: Screening.Phase { self.screening.phase }
@@ -73,6 +74,7 @@ struct ScreeningDriver {
         case .teaser: self.said.append("220-")
         case .greeting: self.said.append("220")
         case .lastReply(let reply, _): self.said.append(reply.oneLine)
+        case .unsaid(let reply, _): self.unsaid.append(reply.oneLine)
         case .wait(let duration): self.waits.append(duration)
         case .lookUp: self.hasAsked = true
         case .look: self.looks += 1

@@ -42,12 +42,39 @@ extension Evaluation {
         return try self.apply(found, table, words)
     }
 
-    private mutating func apply(_ found: Found?, _ table: RuleTable, _ words: Context) throws(Halt) -> Step {
-        guard let found else { return .dunno }
+    /// By the certificate, then by its key, which stays when the certificate is renewed. Whether it leads to an authority
+    /// does not matter: only who has the key can show it.
+    mutating func certificateAccess(_ table: RuleTable, _ context: Context) throws(Halt) -> Step {
+        guard let certificate = self.facts.tls?.certificate else { return .dunno }
+        let words = Context(
+            stage: context.stage, subject: certificate.subject.printable(maximumBytes: 64), label: "Client certificate")
+        for key in [certificate.fingerprintText, certificate.publicKeyFingerprintText] where !key.isEmpty {
+            let step = try self.apply(self.find(key, in: table), table, words)
+            if step != .dunno { return step }
+        }
+        return .dunno
+    }
+
+    mutating func listedCertificate() -> Step {
+        guard let table = self.policy.clientCertificates, let certificate = self.facts.tls?.certificate,
+            let found = self.find(
+                firstOf: [certificate.publicKeyFingerprintText, certificate.fingerprintText].filter { !$0.isEmpty },
+                in: table)
+        else { return .dunno }
+        self.note(found, in: table)
+        return .permit
+    }
+
+    private mutating func note(_ found: Found, in table: RuleTable) {
         self.current.table = table.name
         if let file = table.file { (self.current.file, self.current.line) = (file, found.match.line) }
         self.current.key = found.key
         self.current.value = found.match.value
+    }
+
+    private mutating func apply(_ found: Found?, _ table: RuleTable, _ words: Context) throws(Halt) -> Step {
+        guard let found else { return .dunno }
+        self.note(found, in: table)
         return try self.act(on: found.match.value, words)
     }
 }
@@ -170,6 +197,17 @@ extension Evaluation {
         guard step == .permit, !self.isDiscarded else { return step }
         throw self.fault(
             "\(self.current.restriction) permits \(name), which whoever owns the name could bring about: use DUNNO")
+    }
+}
+
+extension CertificateFacts {
+    /// As Postfix writes them: `A1:B2:...`
+    package var fingerprintText: String { Self.text(self.fingerprint) }
+    package var publicKeyFingerprintText: String { Self.text(self.publicKeyFingerprint) }
+
+    private static func text(_ digest: [UInt8]) -> String {
+        let digits = Array("0123456789ABCDEF")
+        return digest.map { "\(digits[Int($0 >> 4)])\(digits[Int($0 & 15)])" }.joined(separator: ":")
     }
 }
 

@@ -126,6 +126,7 @@ extension Evaluation {
     private mutating func policyAttributes(_ stage: Stage) throws(Halt) -> [PolicyAttribute] {
         let name = try self.clientName()
         let facts = self.facts
+        let (tls, certificate) = (facts.tls, facts.tls?.certificate)
         let isBehindRecipients = self.command == .data || self.command == .endOfData
         return [
             .init("protocol_state", self.protocolState),
@@ -139,9 +140,12 @@ extension Evaluation {
             .init("recipient_count", isBehindRecipients ? "\(facts.recipientCount)" : "0"),
             .init("queue_id", facts.queueID), .init("instance", facts.instance), .init("size", "\(facts.bytes)"),
             .init("etrn_domain", ""), .init("stress", ""), .init("sasl_method", ""), .init("sasl_username", ""),
-            .init("sasl_sender", ""), .init("ccert_subject", ""), .init("ccert_issuer", ""),
-            .init("ccert_fingerprint", ""), .init("ccert_pubkey_fingerprint", ""), .init("encryption_protocol", ""),
-            .init("encryption_cipher", ""), .init("encryption_keysize", "0"),
+            .init("sasl_sender", ""), .init("ccert_subject", certificate?.trusted(\.subject) ?? ""),
+            .init("ccert_issuer", certificate?.trusted(\.issuer) ?? ""),
+            .init("ccert_fingerprint", certificate?.fingerprintText ?? ""),
+            .init("ccert_pubkey_fingerprint", certificate?.publicKeyFingerprintText ?? ""),
+            .init("encryption_protocol", tls?.version ?? ""), .init("encryption_cipher", tls?.cipher ?? ""),
+            .init("encryption_keysize", "\(tls?.bits ?? 0)"),
         ]
     }
 
@@ -152,6 +156,25 @@ extension Evaluation {
         case .recipient: "RCPT"
         case .data: "DATA"
         case .endOfData: "END-OF-MESSAGE"
+        }
+    }
+}
+
+extension CertificateFacts {
+    /// A name in it, which is worth something only if somebody answers for it; in xtext, in which it cannot end a line.
+    /// Postfix leaves `=` as it is.
+    fileprivate func trusted(_ name: KeyPath<CertificateFacts, String>) -> String {
+        self.isTrusted ? self[keyPath: name].xtext : ""
+    }
+}
+
+extension String {
+    fileprivate var xtext: String {
+        self.utf8.reduce(into: "") { text, byte in
+            guard (33...126).contains(byte), byte != UInt8(ascii: "+") else {
+                return text += "+" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            }
+            text.unicodeScalars.append(Unicode.Scalar(byte))
         }
     }
 }

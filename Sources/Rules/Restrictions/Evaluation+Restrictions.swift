@@ -16,6 +16,9 @@ extension Evaluation {
         case .checkSPF: try self.checkSPF(context)
         case .greylist: try self.greylist(context)
         case .access(let subject, let table): try self.access(subject, table, context)
+        case .certificateAccess(let table): try self.certificateAccess(table, context)
+        case .permitListedCertificate: self.listedCertificate()
+        case .permitTrustedCertificate: self.facts.tls?.certificate?.isTrusted == true ? .permit : .dunno
         case .serverAccess(let subject, let record, let table):
             try self.serverAccess(subject, record, table, context)
         case .addressList(let list, let permits): try self.addressList(list, permits: permits)

@@ -12,6 +12,10 @@ package indirect enum Restriction: Sendable {
     case rejectUnauthorizedDestination(isTemporary: Bool)
     case rejectUnauthorizedPipelining
     case rejectPlaintextSession
+    /// `permit_tls_clientcerts`: clients whose certificates are listed (Postfix's `relay_clientcerts`).
+    case permitListedCertificate
+    /// `permit_tls_all_clientcerts`: clients whose certificates lead to an authority that is trusted.
+    case permitTrustedCertificate
     case rejectMultiRecipientNotice
     case rejectUnknownClientName
     case rejectUnknownReverseClientName
@@ -21,6 +25,7 @@ package indirect enum Restriction: Sendable {
     case rejectUnlisted(AddressClass)
     case rejectUnverified(AddressClass)
     case access(NameSubject, RuleTable)
+    case certificateAccess(RuleTable)
     case serverAccess(NameSubject, ServerRecord, RuleTable)
     /// `reject_rbl_client`, and `permit_dnswl_client` if it permits.
     case addressList(DNSList, permits: Bool)
@@ -73,12 +78,12 @@ package struct RestrictionList: Sendable {
     package var tables: [RuleTable] {
         self.items.flatMap { item -> [RuleTable] in
             switch item.restriction {
-            case .access(_, let table), .serverAccess(_, _, let table): [table]
+            case .access(_, let table), .serverAccess(_, _, let table), .certificateAccess(let table): [table]
             case .list(let list): list.tables
             case .permit, .reject, .defer, .deferIfPermit, .deferIfReject, .sleep, .permitNetworks,
                 .permitLocalClient, .permitAuthorizedDestination, .rejectUnauthorizedDestination,
-                .rejectUnauthorizedPipelining, .rejectPlaintextSession, .rejectMultiRecipientNotice,
-                .rejectUnknownClientName, .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
+                .rejectUnauthorizedPipelining, .rejectPlaintextSession, .permitListedCertificate,
+                .permitTrustedCertificate, .rejectMultiRecipientNotice, .rejectUnknownClientName, .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
                 .rejectUnknownHELO, .rejectNonFQDN, .rejectUnknownDomain, .rejectUnlisted, .rejectUnverified,
                 .addressList, .domainList, .policyService, .checkSPF, .greylist, .nothing:
                 []
@@ -129,6 +134,9 @@ package struct RestrictionPolicy: Sendable {
     package let asksElsewhere: @Sendable (DomainName) -> Bool
     /// What a DNS list is called in replies, where its zone holds a key.
     package let listNames: [String: String]
+    /// Fingerprints of certificates, or of their keys, whose clients `permit_tls_clientcerts` permits; what a table says
+    /// of them does not matter. Nil permits nobody.
+    package let clientCertificates: RuleTable?
     /// Whether HELO and MAIL are accepted whatever their lists say, and their refusals come at RCPT.
     package let delaysRefusals: Bool
     /// Whether a table of patterns is asked, which may take time.
@@ -139,7 +147,7 @@ package struct RestrictionPolicy: Sendable {
         options: RestrictionOptions = RestrictionOptions(),
         routeRefusal: @escaping @Sendable (Mailbox) -> Reply? = { _ in nil },
         asksElsewhere: @escaping @Sendable (DomainName) -> Bool = { _ in false }, listNames: [String: String] = [:],
-        delaysRefusals: Bool = true
+        clientCertificates: RuleTable? = nil, delaysRefusals: Bool = true
     ) {
         self.lists = lists
         self.classes = classes
@@ -148,8 +156,11 @@ package struct RestrictionPolicy: Sendable {
         self.routeRefusal = routeRefusal
         self.asksElsewhere = asksElsewhere
         self.listNames = listNames
+        self.clientCertificates = clientCertificates
         self.delaysRefusals = delaysRefusals
-        self.hasPatterns = (Array(lists.values) + Array(classes.values)).contains(where: \.hasPatterns)
+        self.hasPatterns =
+            (Array(lists.values) + Array(classes.values)).contains(where: \.hasPatterns)
+            || clientCertificates?.hasPatterns ?? false
     }
 }
 

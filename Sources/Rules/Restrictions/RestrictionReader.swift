@@ -97,7 +97,8 @@ package struct RestrictionReader {
                 throw OptionProblem("sleep needs a number of seconds, at most 300")
             }
             return .sleep(.seconds(seconds))
-        case "check_ccert_access", "check_sasl_access":
+        case "check_ccert_access": return .certificateAccess(try self.table(argument, for: name))
+        case "check_sasl_access":
             _ = try self.table(argument, for: name)
             return Self.noAuthentication
         default:
@@ -162,8 +163,8 @@ extension RestrictionReader {
         "reject_unverified_sender": .rejectUnverified(.sender),
         "reject_unverified_recipient": .rejectUnverified(.recipient),
         "check_spf": .checkSPF, "greylist": .greylist,
-        "permit_sasl_authenticated": noAuthentication, "permit_tls_clientcerts": noAuthentication,
-        "permit_tls_all_clientcerts": noAuthentication, "reject_sender_login_mismatch": noAuthentication,
+        "permit_tls_clientcerts": .permitListedCertificate, "permit_tls_all_clientcerts": .permitTrustedCertificate,
+        "permit_sasl_authenticated": noAuthentication, "reject_sender_login_mismatch": noAuthentication,
         "reject_authenticated_sender_login_mismatch": noAuthentication,
         "reject_known_sender_login_mismatch": noAuthentication,
         "reject_unauthenticated_sender_login_mismatch": noAuthentication,

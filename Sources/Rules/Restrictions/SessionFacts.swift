@@ -9,9 +9,10 @@ package struct SessionFacts: Hashable, Sendable {
     package var givenName: ClientName?
     /// Nil before HELO.
     package var helo: String?
-    /// `SMTP`, `ESMTP`, `UTF8SMTP`.
+    /// `SMTP`, `ESMTP`, `UTF8SMTP`, whether through TLS or not.
     package var proto = "SMTP"
-    package var isEncrypted = false
+    /// Nil for plain text.
+    package var tls: TLSSummary?
     /// The client has sent commands before it was its turn.
     package var hasPipelined = false
     /// DNS lists that the screener asked speak for the client.
@@ -31,6 +32,8 @@ package struct SessionFacts: Hashable, Sendable {
     package init(client: Endpoint) {
         self.client = client
     }
+
+    package var isEncrypted: Bool { self.tls != nil }
 
     var sender: Mailbox? { self.reversePath?.mailbox }
 

@@ -12,10 +12,17 @@ func checkServerSession(_ bytes: [UInt8], _ arrivals: [Arrival]) throws(Violatio
     limits.junkCommands = 4
     limits.lineEndings = fingerprint(of: bytes) & 1 == 0 ? .normalize : .reject
     limits.rejectPipelining = false
-    _ = try readEveryWay(bytes, arrivals) { (pieces) throws(Violation) in try serve(pieces, limits) }
+    let always: ServerSession.TLSOffer = fingerprint(of: bytes) & 2 == 0 ? .none : .implicit
+    _ = try readEveryWay(bytes, arrivals) { (pieces) throws(Violation) in try serve(pieces, limits, tls: always) }
     // What pipelining is depends on how octets arrive, so here the outcome may differ.
     limits.rejectPipelining = true
     for arrival in arrivals.suffix(1) + [.whole] { _ = try serve(arrival.pieces(of: bytes), limits) }
+    // And so it is with what stands behind STARTTLS.
+    for offer in [ServerSession.TLSOffer.offered, .required] {
+        for arrival in arrivals.suffix(1) + [.whole, .single] {
+            _ = try serve(arrival.pieces(of: bytes), limits, tls: offer)
+        }
+    }
     // And with the screener's tests, whose actions follow from the input.
     let choice = Int(fingerprint(of: bytes) >> 1 & 0xFF)
     var actions: [ScreeningTest: ScreeningAction] = [:]
@@ -28,9 +35,10 @@ func checkServerSession(_ bytes: [UInt8], _ arrivals: [Arrival]) throws(Violatio
 }
 
 private func serve(
-    _ pieces: [ArraySlice<UInt8>], _ limits: SessionLimits, _ screening: SessionScreening = SessionScreening()
+    _ pieces: [ArraySlice<UInt8>], _ limits: SessionLimits, _ screening: SessionScreening = SessionScreening(),
+    tls: ServerSession.TLSOffer = .none
 ) throws(Violation) -> ServerRun.Result {
-    var run = ServerRun(limits: limits, screening: screening)
+    var run = ServerRun(limits: limits, screening: screening, tls: tls)
     try run.begin()
     for piece in pieces { try run.receive(piece) }
     try run.end()
@@ -69,15 +77,36 @@ private struct ServerRun {
     private(set) var result = Result()
     /// No recipient may be accepted any more.
     private var hasFailedScreening: Bool
+    private let tls: ServerSession.TLSOffer
+    private var isEncrypted = false
+    /// Since the connection, or TLS, began.
+    private var isGreeted = false
+    private var isUnsaid = false
 
-    init(limits: SessionLimits, screening: SessionScreening) {
-        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening)
+    init(limits: SessionLimits, screening: SessionScreening, tls: ServerSession.TLSOffer) {
+        self.session = ServerSession(hostname: "mx.example.test", limits: limits, screening: screening, tls: tls)
+        self.tls = tls
         self.hasFailedScreening = screening.refusal != nil
         self.input = ServerInput(limits: limits)
         self.limits = limits
     }
 
-    mutating func begin() throws(Violation) { try self.handle(.connected) }
+    mutating func begin() throws(Violation) {
+        guard self.tls == .implicit else { return try self.handle(.connected) }
+        try self.establish()
+        try require(!self.result.output.isEmpty, "no greeting behind the handshake")
+    }
+
+    private mutating func establish() throws(Violation) {
+        try require(self.session.expectation == .handshake, "no handshake is waited for")
+        for event in [ServerSession.Event.command(.noop), .connected, .stored(.failure(.storageFailed))] {
+            var session = self.session
+            try require(session.handle(event).isEmpty || event.isConnected, "\(event) in a handshake")
+        }
+        self.isEncrypted = true
+        self.isGreeted = false
+        try self.handle(.tlsEstablished)
+    }
 
     mutating func receive(_ piece: ArraySlice<UInt8>) throws(Violation) {
         self.held += piece
@@ -121,6 +150,12 @@ private struct ServerRun {
     private mutating func perform(_ action: ServerSession.Action) throws(Violation) {
         switch action {
         case .reply(let reply): try self.send(reply)
+        case .unsaid: self.isUnsaid = true
+        case .startTLS:
+            try require(self.tls == .offered || self.tls == .required, "TLS that was not offered")
+            try require(!self.isEncrypted && self.held.isEmpty, "TLS begins with \(shown(self.held)) left over")
+            self.agreement = nil
+            try self.establish()
         case .ask(let question):
             // Answers to other questions change nothing.
             let other = ServerSession.Decision(question: question.number - 1, verdict: .accept())
@@ -159,6 +194,7 @@ private struct ServerRun {
         guard let agreement, !agreement.recipients.isEmpty else {
             throw Violation(description: "stored without a recipient: \(envelope)")
         }
+        try require(envelope.parameters.tls != .required || self.isEncrypted, "REQUIRETLS in plain text: \(envelope)")
         try require(envelope.reversePath == agreement.reversePath, "another reverse-path: \(envelope)")
         try require(envelope.recipients.map(\.mailbox) == agreement.recipients, "other recipients: \(envelope)")
         try require(hasOnlyWholeLineEnds(self.content), "bare line ends stored: \(shown(self.content))")
@@ -199,22 +235,28 @@ private struct ServerRun {
     private mutating func review(_ event: ServerSession.Event) throws(Violation) {
         var expected = 1...1
         if case .command(.bdat, _) = event { expected = 0...0 }
-        if self.result.isClosed { expected = 1...2 }
+        if self.result.isClosed { expected = self.isUnsaid ? 0...1 : 1...2 }
         try require(expected.contains(self.replies.count), "\(self.replies) to \(event)")
         let isAccepted = self.replies.first.map { $0.code < 400 } ?? false
         switch event {
         case .command(.mail(let path, _), _):
-            if isAccepted { self.agreement = Agreement(reversePath: path) }
+            guard isAccepted else { break }
+            try require(self.isGreeted, "MAIL of a client that has not said who it is")
+            try require(self.isEncrypted || self.tls != .required, "MAIL in plain text")
+            self.agreement = Agreement(reversePath: path)
         case .command(.rcpt(let path, _), _):
             guard isAccepted else { break }
             try require(!self.hasFailedScreening, "a recipient of a client that failed is accepted")
             try require(self.agreement != nil, "a recipient without MAIL")
             let postmaster = Mailbox("postmaster@example.test")
             self.agreement?.recipients += [path.mailbox ?? postmaster].compactMap(\.self)
-        case .command(.helo, _), .command(.ehlo, _), .command(.rset, _), .contentEnded: self.agreement = nil
+        case .command(.helo, _), .command(.ehlo, _):
+            if isAccepted { self.isGreeted = true }
+            self.agreement = nil
+        case .command(.rset, _), .contentEnded: self.agreement = nil
         case .chunkEnded:
             if self.hasStored || !isAccepted { self.agreement = nil }
-        case .command, .malformed, .connected, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected:
+        case .command, .malformed, .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected:
             break
         }
     }
@@ -227,4 +269,9 @@ extension ForwardPath {
         case .postmaster: nil
         }
     }
+}
+
+extension ServerSession.Event {
+    /// It is for the caller to say it once.
+    fileprivate var isConnected: Bool { if case .connected = self { true } else { false } }
 }
