@@ -37,7 +37,8 @@ fuzz() {
 length() {
     case $1 in
     command | configuration | control | log | pattern | pgsql | cases | restrictions) echo 2048 ;;
-    address | xtext | ip | timestamp | options | route | dnsbl | pass | inline | greylist | spfmacro | rua) echo 512 ;;
+    address | xtext | ip | timestamp | options | route | dnsbl | pass | inline | greylist | spfmacro | rua |\
+        stsrecord) echo 512 ;;
     *) echo 4096 ;;
     esac
 }

@@ -92,8 +92,7 @@ package final class STSCache: Sendable {
 
     /// Forgets what has expired, and if there are too many then those that expire first. For the thread and tests.
     package func cleanUp() {
-        self.cache.cleanUp(before: self.clock.now().microseconds, while: { self.upkeep.isOpen }) {
-            $0.expires.microseconds
-        }
+        let limit = self.clock.now() + .microseconds(1)
+        self.cache.cleanUp(before: limit.microseconds, while: { self.upkeep.isOpen }) { $0.expires.microseconds }
     }
 }
