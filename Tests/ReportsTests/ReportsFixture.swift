@@ -44,6 +44,13 @@ struct Submitted: Sendable {
     }
 }
 
+/// A report that was posted.
+struct Posted: Sendable {
+    let destination: HTTPSDestination
+    let body: [UInt8]
+    let contentType: String
+}
+
 /// Reporting in a folder of its own, whose thread writes only when it is asked to.
 final class ReportingFixture: Sendable {
     let folder: TemporaryFolder
@@ -54,6 +61,9 @@ final class ReportingFixture: Sendable {
     /// TXT records; nil for what fails. What is not here does not exist.
     let records = Mutex<[String: [String]?]>([:])
     let submitFault = Mutex<(any Error)?>(nil)
+    let posted = Heard<Posted>()
+    /// Hosts that take nothing.
+    let failingHosts = Mutex<Set<String>>([])
 
     init() throws { self.folder = try TemporaryFolder() }
 
@@ -105,5 +115,56 @@ final class ReportingFixture: Sendable {
         result.spf = [.init(domain: domain, scope: .mailFrom, outcome: .softfail)]
         change(&result)
         return DMARCObservation(time: self.clock.now, policy: policy, result: result)
+    }
+}
+
+/// The same for reports on TLS.
+extension ReportingFixture {
+    static func tlsOptions() -> TLSReportOptions {
+        var options = TLSReportOptions()
+        options.enabled = true
+        options.email = Mailbox("tls@mx.example.net")
+        return options
+    }
+
+    func openTLS(_ options: TLSReportOptions = tlsOptions(), folder: String? = nil) throws -> TLSReporting {
+        try TLSReporting(
+            folder: folder ?? self.folder.path, options: options, hostname: "mx.example.net",
+            clock: self.clock.wallClock
+        ) { self.complaints.add($0) }
+    }
+
+    /// Publishes what a domain wants; nil: its name servers do not answer.
+    func publish(_ rua: String?, of domain: String = "example.com") {
+        let record: [String]? = rua.map { ["v=TLSRPTv1; rua=\($0)"] }
+        self.records.withLock { $0["_smtp._tls.\(domain)"] = .some(record) }
+    }
+
+    private struct NotTaken: Error {}
+
+    func outlets(during: @escaping @Sendable () -> Void = {}) -> TLSReporting.Outlets {
+        TLSReporting.Outlets(
+            texts: { name in
+                self.asked.add(name)
+                return self.records.withLock { $0[name] ?? .some([]) }
+            },
+            submit: { envelope, content in
+                if let fault = self.submitFault.withLock({ $0 }) { throw fault }
+                self.submitted.add(Submitted(envelope: envelope, content: content))
+                during()
+            },
+            post: { destination, body, type in
+                self.posted.add(Posted(destination: destination, body: body, contentType: type))
+                if self.failingHosts.withLock({ $0.contains(destination.server.host) }) { throw NotTaken() }
+            })
+    }
+
+    func session(
+        _ domain: String = "example.com", _ result: TransportObservation.Result = .success,
+        policy type: TransportObservation.PolicyType = .none, host: String = "mx.example.com"
+    ) -> TransportObservation {
+        TransportObservation(
+            domain: domain, policy: .init(type: type, domain: domain), result: result, receivingHost: host,
+            receivingAddress: .v4(0xC000_0201))
     }
 }
