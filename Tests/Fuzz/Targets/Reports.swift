@@ -1,3 +1,4 @@
+import Foundation
 import Mail
 import Reports
 
@@ -25,6 +26,7 @@ func checkObservations(_ bytes: [UInt8]) throws(Violation) {
         let again = DMARCObservation.PublishedPolicy(record: policy.encoded())
         try require(again?.encoded() == policy.encoded(), "\(policy)")
     }
+    try checkTransportRow(bytes)
     guard let result = DMARCObservation.Result(record: bytes) else { return }
     let again = DMARCObservation.Result(record: result.encoded())
     try require(again?.encoded() == result.encoded(), "\(result)")
@@ -32,6 +34,38 @@ func checkObservations(_ bytes: [UInt8]) throws(Violation) {
         reporter: .init(hostname: "mx.test", organization: "mx.test", email: "a@mx.test"), day: ReportDay(number: 1),
         policy: .init(domain: "a.test", policy: .none, destinations: []), rows: [.init(result, count: 1)])
     try checkLines(ofXML: String(decoding: report.text, as: UTF8.self))
+}
+
+/// What is counted of TLS sessions, and the document that tells of it.
+private func checkTransportRow(_ bytes: [UInt8]) throws(Violation) {
+    guard let row = TransportRow(record: bytes) else { return }
+    let again = TransportRow(record: row.encoded())
+    try require(again?.encoded() == row.encoded(), "\(row)")
+    let report = TLSReport(
+        reporter: .init(hostname: "mx.test", organization: "mx.test", email: "a@mx.test"), day: ReportDay(number: 1),
+        domain: "a.test", rows: [.init(row, count: 1)])
+    let document = try? JSONSerialization.jsonObject(with: Data(report.text)) as? [String: Any]
+    let policies = document?["policies"] as? [[String: Any]]
+    let policy = policies?.first?["policy"] as? [String: Any]
+    try require(document?.count == 5 && policies?.count == 1, shown(report.text))
+    try require(policy?["policy-type"] as? String == row.policy.type.rawValue, shown(report.text))
+}
+
+/// Records of who wants reports on TLS, and what they name: only what can stand in a request as it is.
+func checkTLSReportRecord(_ bytes: [UInt8]) throws(Violation) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    let uris = TLSReportRecord(text)?.uris
+    try require(uris?.isEmpty != true, text)
+    if uris != nil { try require(TLSReportRecord(among: ["", text, "v=TLSRPTv2; a=b"])?.uris == uris, text) }
+    for uri in (uris ?? []) + [ReportURI(text)] {
+        guard let destination = HTTPSDestination(uri.text) else { continue }
+        let server = destination.server
+        try require(HTTPSDestination("\(destination)") == destination, "\(destination)")
+        try require(DomainName(server.host)?.ascii == server.host && 1...65_535 ~= server.port, "\(destination)")
+        let isPlain = destination.target.utf8.allSatisfy { 0x21...0x7E ~= $0 }
+        try require(destination.target.hasPrefix("/") && isPlain, "\(destination)")
+        try require(TLSReportDestination(uri) == .server(destination), "\(destination)")
+    }
 }
 
 /// Each line begins an element, ends one, or is a whole one, which is text and nothing else.
