@@ -45,7 +45,7 @@ struct DispatcherFixture {
             case .refill(let lane, let skipped, _):
                 self.refills += 1
                 if !self.holdsRefills { self.refill(lane, skipped) }
-            case .open(let id, let destination, _, let excluded): self.opened.append((id, destination, excluded))
+            case .open(let id, let destination, _, _, let excluded): self.opened.append((id, destination, excluded))
             case .deliver(let id, let delivery, let job): self.delivered.append((id, job, delivery))
             case .quit(let id): self.quit.append(id)
             case .settle(let verdicts): self.settled.append(verdicts)
