@@ -109,16 +109,22 @@ final class Entrance: Sendable {
                 let socket = try self.open("socket \(descriptor)") { () throws(SystemError) in
                     try ListeningSocket(adopting: descriptor)
                 }
-                self.listen(socket, isProxied: socket.endpoint.map { configuration.proxy.listen.contains($0) } ?? false)
+                let isAmong = { (endpoints: [Endpoint]) in socket.endpoint.map(endpoints.contains) ?? false }
+                self.listen(
+                    socket, isProxied: isAmong(configuration.proxy.listen), isTLS: isAmong(configuration.tls.listen))
             }
             return
         }
-        for (endpoints, isProxied) in [(configuration.listen, false), (configuration.proxy.listen, true)] {
+        let doors = [
+            (configuration.listen, false, false), (configuration.proxy.listen, true, false),
+            (configuration.tls.listen, false, true),
+        ]
+        for (endpoints, isProxied, isTLS) in doors {
             for endpoint in endpoints {
                 let socket = try self.open(endpoint.description) { () throws(SystemError) in
                     try ListeningSocket(endpoint)
                 }
-                self.listen(socket, isProxied: isProxied)
+                self.listen(socket, isProxied: isProxied, isTLS: isTLS)
             }
         }
     }
@@ -131,10 +137,11 @@ final class Entrance: Sendable {
         }
     }
 
-    private func listen(_ socket: ListeningSocket, isProxied: Bool) {
+    private func listen(_ socket: ListeningSocket, isProxied: Bool, isTLS: Bool) {
         let address = socket.endpoint.map(\.description) ?? "a passed socket"
-        self.logger.info("listening", metadata: ["address": "\(address)"])
-        self.gate.listen(on: socket, isProxied: isProxied)
+        self.logger.info(
+            "listening", metadata: isTLS ? ["address": "\(address)", "tls": "at once"] : ["address": "\(address)"])
+        self.gate.listen(on: socket, isProxied: isProxied, isTLS: isTLS)
     }
 
     /// Lets nobody in any more; sessions go on.

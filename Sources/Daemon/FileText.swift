@@ -8,7 +8,11 @@ enum FileText {
     ///
     /// - Throws: the system's own words, or where the text is not UTF-8.
     static func read(_ path: String) throws(FileError) -> String {
-        let bytes = try Self.bytes(of: path)
+        try Self.text(try Self.bytes(of: path), of: path)
+    }
+
+    /// The same of a file that has been read.
+    static func text(_ bytes: [UInt8], of path: String) throws(FileError) -> String {
         let start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         if let text = String(validating: bytes[start...], as: UTF8.self) { return text }
         let (line, column) = Self.firstDamage(in: bytes[start...])

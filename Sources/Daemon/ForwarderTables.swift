@@ -1,5 +1,4 @@
 import Forwarder
-import Glibc
 import Mail
 import Rules
 import TLS
@@ -31,37 +30,28 @@ struct ForwarderTables {
     }
 
     private mutating func loadPasswords(_ path: String, _ loader: TableLoader) {
-        let table: TextTable
-        do throws(FileErrors) {
-            table = try FileText.table(path) { (text) throws(TableProblems) in try TextTable(text) }
-        } catch {
-            for problem in error.list {
-                // The text of a line may hold a password, and so may what is said of it.
-                loader.add(
-                    problem.line.map {
-                        FileError(
-                            file: path, line: $0, message: "not a next hop of its own, blanks, and user:password")
-                    } ?? problem)
+        do throws(FileError) {
+            let bytes = try PrivateFile.read(path) { (problem) throws(FileError) in loader.warnings.append(problem) }
+            let text = try FileText.text(bytes, of: path)
+            do throws(TableProblems) { self.readPasswords(try TextTable(text), path, loader) } catch {
+                for problem in error.list {
+                    // The text of a line may hold a password, and so may what is said of it.
+                    let message = "not a next hop of its own, blanks, and user:password"
+                    loader.add(FileError(file: path, line: problem.line, message: message))
+                }
             }
-            return
+        } catch {
+            loader.add(error)
         }
+    }
+
+    private mutating func readPasswords(_ table: TextTable, _ path: String, _ loader: TableLoader) {
         do throws(SecurityTableProblems) {
             self.passwords = try SASLPasswordTable(Self.lines(of: table))
             Self.warn(self.passwords.warnings, path, loader)
         } catch {
             Self.fail(error, path, loader)
         }
-        if let problem = Self.exposure(of: path) {
-            loader.warnings.append(FileError(file: path, message: "the passwords are not safe: \(problem)"))
-        }
-    }
-
-    /// Who else could read the passwords; nil if nobody.
-    private static func exposure(of path: String) -> String? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        return SigningKeyFile.problem(
-            mode: status.st_mode, owner: status.st_uid, group: status.st_gid, user: geteuid(), groups: [getegid()])
     }
 
     private static func reference(

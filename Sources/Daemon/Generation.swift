@@ -72,7 +72,8 @@ package struct Generation: Sendable {
         self.receiver = ReceiverGeneration(
             number: number, limits: configuration.limits, policy: policy, lanes: LaneNaming { transport.lane($0) },
             content: content, probeSender: configuration.callout.sender.reversePath(hostname: hostname.ascii).mailbox,
-            services: services, givesReferences: configuration.replyReference, authentication: authentication)
+            services: services, givesReferences: configuration.replyReference, authentication: authentication,
+            requiresTLS: configuration.tls.required)
         self.forwarder = ForwarderGeneration(
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) },

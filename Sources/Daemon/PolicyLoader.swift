@@ -34,13 +34,45 @@ struct PolicyLoader {
             if !list.items.isEmpty { lists[stage] = list }
         }
         self.checkRelay(lists)
+        self.checkCertificates()
         let policy = RestrictionPolicy(
             lists: lists, classes: self.classes, relay: relay, options: self.configuration.replyCodes,
             routeRefusal: routeRefusal, asksElsewhere: asksElsewhere, listNames: listNames,
-            delaysRefusals: self.configuration.rejectDelayed)
+            clientCertificates: self.clientCertificates(), delaysRefusals: self.configuration.rejectDelayed)
         self.checkActions(of: policy)
         self.checkPlaces(of: policy)
         return policy
+    }
+
+    private mutating func clientCertificates() -> RuleTable? {
+        guard let name = self.configuration.tls.relayCertificates else { return nil }
+        do throws(OptionProblem) { return try self.table(name) } catch {
+            self.errors.append(FileError(file: self.file, message: "tls.relay_certificates: \(error.message)"))
+            return nil
+        }
+    }
+
+    /// Restrictions that ask for certificates which nobody shows.
+    private mutating func checkCertificates() {
+        let tls = self.configuration.tls
+        let missing: [(restriction: String, key: String, isMissing: Bool)] = [
+            ("check_ccert_access", "client_certificates", !tls.clientCertificates),
+            ("permit_tls_clientcerts", "client_certificates", !tls.clientCertificates),
+            ("permit_tls_clientcerts", "relay_certificates", tls.relayCertificates == nil),
+            ("permit_tls_all_clientcerts", "client_certificates", !tls.clientCertificates),
+            ("permit_tls_all_clientcerts", "authorities", tls.authorities == nil),
+        ]
+        let lists =
+            Stage.allCases.map { self.configuration.restrictions[$0] }
+            + self.configuration.restrictionClasses.values.values.map(\.self)
+        for (restriction, key, _) in missing.filter(\.isMissing) {
+            for element in lists.joined() where element.words.contains(restriction) {
+                self.warnings.append(
+                    FileError(
+                        file: self.file, line: element.place?.line, column: element.place?.column,
+                        message: "\(restriction) never matches without tls.\(key)"))
+            }
+        }
     }
 
     private mutating func error(_ element: RestrictionElement, _ message: String) {

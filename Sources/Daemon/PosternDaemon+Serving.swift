@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import Queue
 import Receiver
+import SMTP
 import ServiceLifecycle
 import Synchronization
 import UnixSignals
@@ -22,7 +23,8 @@ extension PosternDaemon {
         let transport = try self.transport(parts, keeper, loop)
         let forwarder = try Forwarder(
             loop: parts.group.next(), queue: queue, pool: pool, names: parts.names, hostname: self.generation.hostname,
-            listeners: configuration.listen, interfaces: Self.interfaces(), generation: self.generation.forwarder,
+            listeners: configuration.listen + configuration.tls.listen, interfaces: Self.interfaces(),
+            generation: self.generation.forwarder,
             events: parts.events, clock: self.clock, policies: transport.policies.lookup,
             observe: { transport.reports.observe($0) })
         let clients = ClientLimits()
@@ -169,7 +171,8 @@ extension PosternDaemon {
         let verification = try Verification(
             configuration.callout,
             Verification.Context(
-                state: configuration.state, hostname: self.generation.hostname, listeners: configuration.listen,
+                state: configuration.state, hostname: self.generation.hostname,
+                listeners: configuration.listen + configuration.tls.listen,
                 interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
                 generation: { keeper.current.forwarder }, warn: warn))
         return RecipientService(verification, loop: loop, first: self.generation, warn: warn)

@@ -239,7 +239,8 @@ extension SessionHandler {
         switch event {
         case .contentEnded(nil): .contentEnded(self.incoming?.fault)
         case .chunkEnded(nil): .chunkEnded(self.incoming?.fault)
-        case .connected, .command, .malformed, .tlsEstablished, .decided, .contentEnded, .chunkEnded, .stored, .delayElapsed, .timedOut,
+        case .connected, .command, .malformed, .tlsEstablished, .decided, .contentEnded, .chunkEnded, .stored,
+            .delayElapsed, .timedOut,
             .shutdown, .disconnected:
             event
         }

@@ -112,7 +112,8 @@ extension GateKeeper {
         self.context.events.record(
             .refused(
                 MailEvent.Refusal(
-                    session: connection.session.description, client: connection.client, command: command, reply: reply)))
+                    session: connection.session.description, client: connection.client, command: command, reply: reply))
+        )
     }
 
     private func discard(_ bytes: Int, _ number: UInt64) {

@@ -11,7 +11,7 @@ package struct ServerTLSOptions: Options, OptionValue {
     package var ciphers = TLSServerOptions.defaultCiphers
     package var clientCertificates = false
     package var authorities: String?
-    package var relayCertificates: TableReference?
+    package var relayCertificates: String?
     package var expiryWarning = Duration.seconds(14 * 86_400)
     package var watch = Duration.seconds(60)
 
@@ -43,7 +43,8 @@ package struct ServerTLSOptions: Options, OptionValue {
                 + "`permit_tls_all_clientcerts` only."),
         .init(
             "relay_certificates", \.relayCertificates,
-            "Fingerprints (SHA-256) of clients that `permit_tls_clientcerts` permits, of certificate or public key."),
+            "Table of fingerprints (SHA-256, as `AB:CD:…`) of clients that `permit_tls_clientcerts` permits, of certificate "
+                + "or public key."),
         .init("expiry_warning", \.expiryWarning, "How long before its end a certificate is an alarm."),
         .init(
             "watch", \.watch,

@@ -83,7 +83,8 @@ package struct RestrictionList: Sendable {
             case .permit, .reject, .defer, .deferIfPermit, .deferIfReject, .sleep, .permitNetworks,
                 .permitLocalClient, .permitAuthorizedDestination, .rejectUnauthorizedDestination,
                 .rejectUnauthorizedPipelining, .rejectPlaintextSession, .permitListedCertificate,
-                .permitTrustedCertificate, .rejectMultiRecipientNotice, .rejectUnknownClientName, .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
+                .permitTrustedCertificate, .rejectMultiRecipientNotice, .rejectUnknownClientName,
+                .rejectUnknownReverseClientName, .rejectInvalidHELO, .rejectNonFQDNHELO,
                 .rejectUnknownHELO, .rejectNonFQDN, .rejectUnknownDomain, .rejectUnlisted, .rejectUnverified,
                 .addressList, .domainList, .policyService, .checkSPF, .greylist, .nothing:
                 []
