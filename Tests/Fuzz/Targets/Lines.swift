@@ -48,7 +48,10 @@ func checkCommand(_ bytes: [UInt8]) throws(Violation) {
     case .mail(let path, let parameters):
         if let mailbox = path.mailbox { try checkMailbox(mailbox) }
         guard let recipient = Mailbox("user@example.test") else { return }
-        var envelope = Envelope(reversePath: path, parameters: parameters)
+        // REQUIRETLS is said over TLS alone, which this client does not have.
+        var plain = parameters
+        plain.tls = .unspecified
+        var envelope = Envelope(reversePath: path, parameters: plain)
         envelope.recipients = [Recipient(recipient)]
         try checkCommands(for: envelope)
     case .rcpt(.mailbox(let mailbox), let parameters):
@@ -60,7 +63,7 @@ func checkCommand(_ bytes: [UInt8]) throws(Violation) {
         try checkCommands(for: envelope)
     case .bdat(let size, _): try require(size >= 0, "\(command)")
     case .vrfy(let argument): try require(argument.isPrintable, "unprintable argument in \(command)")
-    case .rcpt(.postmaster, _), .data, .rset, .noop, .quit, .help: break
+    case .rcpt(.postmaster, _), .starttls, .data, .rset, .noop, .quit, .help: break
     }
 }
 
