@@ -13,7 +13,8 @@ package struct ServerAddresses: Sendable {
         self.allowsLoopback = allowsLoopback
     }
 
-    /// Those of IPv6 first, each kind in the order of the answer; empty if there are none, or DNS fails. It never fails.
+    /// IPv6 and IPv4 by turns, so that a host with many of one kind is tried with the other too; empty if there are none,
+    /// or DNS fails. It never fails.
     ///
     /// Whoever has a domain says where we connect to. What only this host and its link can reach is left out; addresses of
     /// private networks are not, since nothing tells which of them are somebody's mail servers. All that can be done
@@ -21,7 +22,10 @@ package struct ServerAddresses: Sendable {
     package func find(_ host: String, on loop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
         let lookups = [DNSType.aaaa, .a].map { self.lookUp(host, $0, on: loop) }
         return EventLoopFuture.whenAllSucceed(lookups, on: loop).map { found in
-            found.joined().filter { self.allowsLoopback || !$0.isOfThisHostOrLink }
+            (0..<(found.map(\.count).max() ?? 0)).flatMap { place in
+                found.compactMap { $0.dropFirst(place).first }
+            }
+            .filter { self.allowsLoopback || !$0.isOfThisHostOrLink }
         }
     }
 

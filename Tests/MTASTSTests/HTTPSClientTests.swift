@@ -169,4 +169,16 @@ struct HTTPSClientTests {
         request.port = listener.address.port
         #expect(await world.send(request) == .failure(.timeout))
     }
+
+    @Test(arguments: [
+        ("a.test", "x"), ("a.test", ""), ("a.test", "/ HTTP/1.1\r\nX: y"), ("a.test", "/a b"), ("a.test", "/ü"),
+        ("a.test\r\nX: y", "/"), ("", "/"),
+    ])
+    func `Nothing can be put into a request`(host: String, path: String) async throws {
+        let world = try self.world(Self.text)
+        var request = HTTPSRequest(.get, host: host, path: path, addresses: ["127.0.0.1"], timeout: .seconds(30))
+        request.port = world.server.port
+        request.trust = .anyone
+        #expect(await world.send(request) == .failure(.unreachable("host or path cannot be written")))
+    }
 }

@@ -123,4 +123,21 @@ struct STSFetcherTests {
         let found = try await ServerAddresses(names: names).find("x.test", on: loop).get()
         #expect(found == (isTaken ? [try #require(IPAddress(address))] : []))
     }
+
+    @Test func `Addresses of both kinds take turns`() async throws {
+        let names = try ZoneService(
+            "$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\nx A 192.0.2.1\nx AAAA 2001:db8::1\nx AAAA 2001:db8::2\n"
+                + "x AAAA 2001:db8::3\nx A 192.0.2.2\n")
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let found = try await ServerAddresses(names: names).find("x.test", on: loop).get()
+        let expected = ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
+        #expect(found.map(\.description) == expected)
+    }
+
+    @Test func `Options that RFC 8461 forbids are refused`() throws {
+        var options = STSOptions()
+        try options.validate()
+        options.retry = .seconds(299)
+        #expect(throws: OptionProblem.self) { try options.validate() }
+    }
 }

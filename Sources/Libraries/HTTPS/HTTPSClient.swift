@@ -22,6 +22,9 @@ package final class HTTPSClient: Sendable {
     /// - Parameter loop: what it runs on, and where the future is fulfilled.
     /// - Returns: the answer, whatever its status; it fails with an ``HTTPSError`` and nothing else.
     package func send(_ request: HTTPSRequest, on loop: any EventLoop) -> EventLoopFuture<HTTPSResponse> {
+        guard request.canBeWritten else {
+            return loop.makeFailedFuture(HTTPSError.unreachable("host or path cannot be written"))
+        }
         let promise = loop.makePromise(of: HTTPSResponse.self)
         loop.execute {
             // It is kept by its timer, its attempts to connect and its handler.

@@ -34,6 +34,16 @@ package struct HTTPSRequest: Sendable {
         self.addresses = addresses
         self.timeout = timeout
     }
+
+    /// Whether nothing in it would end a line or a word of the request: host and path may be somebody else's.
+    var canBeWritten: Bool {
+        func isWord(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+        guard isWord(self.host), isWord(self.path), self.path.hasPrefix("/") else { return false }
+        switch self.method {
+        case .get: return true
+        case .post(let type, _): return type.utf8.allSatisfy { (0x20...0x7E).contains($0) }
+        }
+    }
 }
 
 /// What the server said.
