@@ -1,3 +1,4 @@
+import Foundation
 import Harness
 import LMDB
 import MTASTS
@@ -24,6 +25,27 @@ struct STSCacheTests {
             #expect(
                 try await service.finding(of: "a.test").get() == .unavailable(STSFault(.stsPolicyFetchError, "gone")))
         }
+    }
+
+    @Test func `What is written survives a crash`() async throws {
+        let fixture = try STSFixture()
+        try await fixture.with { (_, cache) async throws in
+            cache.set(STSEntry(id: "1", policy: self.policy, fetched: fixture.clock.now), of: "a.test")
+            cache.flush()
+            cache.set(STSEntry(id: "1", policy: self.policy, fetched: fixture.clock.now), of: "b.test")
+            // As the disk is at this moment.
+            let left = try TemporaryFolder()
+            for name in ["data.mdb", "unproven"] {
+                let file = URL(fileURLWithPath: fixture.folder.path(name))
+                if let data = try? Data(contentsOf: file) { try left.write(name, bytes: Array(data)) }
+            }
+            let log = fixture.log
+            let next = try STSCache(folder: left.path, clock: fixture.clock.wallClock) { log.add($0) }
+            defer { next.close() }
+            #expect(next.entry(of: "a.test")?.policy == self.policy)
+            #expect(next.entry(of: "b.test") == nil)
+        }
+        #expect(fixture.log.all.isEmpty)
     }
 
     @Test func `What expires first goes first, and what has expired at once`() async throws {
