@@ -160,7 +160,7 @@ let package = Package(
             "DaemonTests",
             [
                 "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "TLS",
-                "ZoneFiles",
+                "ZoneFiles", "Reports",
                 "Harness", logging, nioCore, nioPosix,
             ]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
