@@ -18,6 +18,8 @@ package struct TransportRow: Hashable, Sendable {
 
     package init(_ observation: TransportObservation) {
         self.policy = observation.policy
+        // Records have no order: a name server may give another one with each answer.
+        if self.policy.type == .tlsa { self.policy.strings.sort() }
         switch observation.result {
         case .success: self.failure = nil
         case .failure(let kind, let reason):

@@ -164,6 +164,15 @@ struct TLSReportTests {
         #expect(read.encoded() == bytes)
     }
 
+    @Test func `the order of TLSA records makes no other policy, that of lines does`() {
+        for (type, isSame) in [(TransportObservation.PolicyType.tlsa, true), (.sts, false)] {
+            let rows = [["3 1 1 AA", "2 0 1 BB"], ["2 0 1 BB", "3 1 1 AA"]].map { strings in
+                TransportRow(self.observation(.success, .init(type: type, strings: strings, domain: "mx.example.com")))
+            }
+            #expect((rows[0] == rows[1]) == isSame)
+        }
+    }
+
     @Test func `of sessions that came about only the policy is told apart`() {
         let rows = ["mx1.example.com", "mx2.example.com"].map {
             TransportRow(self.observation(.success, host: $0))
