@@ -38,7 +38,7 @@ length() {
     case $1 in
     command | configuration | control | log | pattern | pgsql | cases | restrictions) echo 2048 ;;
     address | xtext | ip | timestamp | options | route | dnsbl | pass | inline | greylist | spfmacro | rua |\
-        stsrecord | tlsrpt) echo 512 ;;
+        stsrecord | tlsrpt | scram) echo 512 ;;
     *) echo 4096 ;;
     esac
 }

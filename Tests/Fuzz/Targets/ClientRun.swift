@@ -53,6 +53,11 @@ func checkClientSession(_ bytes: [UInt8], _ arrivals: [Arrival]) throws(Violatio
     permissions.chunking = seed & 1 != 0
     permissions.xforward = seed & 2 != 0
     permissions.xclient = seed & 4 != 0
+    permissions.security = [.none, .opportunistic, .encrypted, .authenticated][Int(seed >> 4 & 3)]
+    permissions.isImplicit = seed >> 6 & 7 == 0
+    permissions.isRequireTLS = seed >> 9 & 7 == 0
+    permissions.credentials =
+        seed >> 12 & 3 == 0 ? SASLCredentials(user: "user", password: "pencil", nonce: { "nonce" }) : nil
     _ = try readEveryWay(bytes, arrivals) { (pieces) throws(Violation) in
         var run = ClientRun(permissions, deliveries)
         var input = ReplyInput()
@@ -78,12 +83,20 @@ private struct ClientRun {
     private var present: ClientSession.Delivery?
     private var hasSentContent = false
     private var isClosed = false
+    /// The handshake has begun; it is done at once.
+    private var isSecured = false
+    private let needsTLS: Bool
+    private let authentication: TLSAuthentication
     private var pending: [ClientSession.Event] = []
     private(set) var transcript: [ClientSession.Action] = []
 
     init(_ permissions: ClientSession.Permissions, _ deliveries: [ClientSession.Delivery]) {
         self.session = ClientSession(hostname: "mx.example.test", permissions: permissions)
         self.waiting = deliveries
+        let isPlainFine = permissions.security == .none || permissions.security == .opportunistic
+        self.needsTLS =
+            !isPlainFine || permissions.isImplicit || permissions.isRequireTLS || permissions.credentials != nil
+        self.authentication = permissions.chunking ? .passed : .failed("wrong name")
     }
 
     static func deliveries() throws(Violation) -> [ClientSession.Delivery] {
@@ -127,6 +140,9 @@ private struct ClientRun {
     private mutating func perform(_ action: ClientSession.Action) throws(Violation) {
         switch action {
         case .send(let bytes):
+            let text = String(decoding: bytes, as: UTF8.self)
+            try require(self.isSecured || !text.hasPrefix("AUTH"), "\(text) in plain text")
+            try require(self.isSecured || !self.needsTLS || !text.hasPrefix("MAIL"), "\(text) in plain text")
             try require(hasOnlyWholeLineEnds(bytes) && bytes.last == ASCII.lineFeed, "sent: \(shown(bytes))")
             try require(bytes.split(separator: ASCII.lineFeed).allSatisfy { $0.count < 2000 }, "long: \(shown(bytes))")
         case .sendContent:
@@ -145,7 +161,13 @@ private struct ClientRun {
         case .finished(let outcome): try self.finish(outcome)
         case .unusable: try require(self.present == nil, "unusable in the middle of a delivery")
         case .close: self.isClosed = true
-        case .expect, .startTLS: break
+        case .startTLS:
+            try require(!self.isSecured, "TLS in TLS")
+            self.isSecured = true
+            self.pending.append(.tlsEstablished(authentication: self.authentication))
+        // Whatever it is: computing it would take its time.
+        case .derive: self.pending.append(.derived(Array(repeating: 1, count: 32)))
+        case .expect: break
         }
     }
 

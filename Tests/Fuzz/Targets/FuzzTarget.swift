@@ -10,7 +10,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, authresults
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, dmarc,
-        fromfield, rua, stsrecord, tlsrpt
+        fromfield, rua, stsrecord, tlsrpt, scram
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
         restrictions, greylist, observation, stspolicy, stsentry
@@ -23,7 +23,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Single values, which are never long.
     private static let short: Set<FuzzTarget> = [
         .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro, .rua,
-        .stsrecord, .tlsrpt,
+        .stsrecord, .tlsrpt, .scram,
     ]
 
     private static let streams: Set<FuzzTarget> = [
@@ -82,6 +82,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .pass: try checkPassRecord(bytes)
         case .pgsql: try checkPgsqlFile(bytes)
         case .verify: try checkVerifyRecord(bytes)
+        case .scram: try checkSCRAM(bytes)
         case .rua: try checkReportURIs(bytes)
         case .tlsrpt: try checkTLSReportRecord(bytes)
         case .observation: try checkObservations(bytes)
