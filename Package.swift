@@ -160,7 +160,7 @@ let package = Package(
             "DaemonTests",
             [
                 "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "TLS",
-                "ZoneFiles", "Reports",
+                "ZoneFiles", "Reports", "HTTPS",
                 "Harness", logging, nioCore, nioPosix,
             ]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),

@@ -41,7 +41,7 @@ final class ReportService: Sendable {
     /// What somebody else reports to us, and what comes back of our reports, is not told in turn: two hosts would go on
     /// telling each other of nothing but their reports.
     func observe(_ finding: AuthenticationFinding, _ recipients: [Recipient]) {
-        let ours = self.reporting.options.mailboxes
+        let ours = self.reporting.options.mailboxes + self.parts.generation().configuration.tlsReports.mailboxes
         guard !recipients.allSatisfy({ ours.contains($0.mailbox) }),
             let observation = DMARCObservation(
                 finding, recipients, at: self.parts.clock.now(), organization: { self.parts.organization(of: $0) })

@@ -10,8 +10,8 @@ final class TLSReportService: Sendable {
 
     /// - Parameter post: sends a report to a server whose certificate is good for its name. It comes to an end by itself.
     init(
-        first: Generation, _ parts: ReportService.Parts,
-        post: @escaping TLSReporting.Outlets.Post, warn: @escaping @Sendable (String) -> Void
+        first: Generation, _ parts: ReportService.Parts, post: @escaping TLSReporting.Outlets.Post,
+        warn: @escaping @Sendable (String) -> Void
     ) throws {
         let options = first.configuration.tlsReports
         let folder = first.configuration.state + "/tls-reports"
@@ -43,6 +43,7 @@ final class TLSReportService: Sendable {
 
     /// From any thread; it never waits. Not of mail that is to go whether with TLS or without.
     func observe(_ observation: TransportObservation) {
+        guard self.reporting.options.enabled else { return }
         self.reporting.observe(
             observation, organization: DomainName(observation.domain).map { self.parts.organization(of: $0) })
     }

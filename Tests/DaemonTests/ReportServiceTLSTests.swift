@@ -48,6 +48,7 @@ final class ReportServiceTLSTests: Sendable {
             rules: \(self.folder.path("rules"))
             state: \(self.folder.path("state"))
             authentication: \(authentication)
+            tls_reports: {enabled: true, contact: tls@example.test}
 
             """)
         return try Generation(file: self.folder.path("postern.yaml"), number: 1)
@@ -56,13 +57,6 @@ final class ReportServiceTLSTests: Sendable {
     private func signing(_ key: PrivateKey) throws -> Generation {
         try SigningKeyFile.create(self.folder.path("key"), key)
         return try self.generation("{dkim: {sign: [{domain: example.test, selector: s, key: key}]}}")
-    }
-
-    private func options() -> TLSReportOptions {
-        var options = TLSReportOptions()
-        options.enabled = true
-        options.email = Mailbox("tls@example.test")
-        return options
     }
 
     private var clock: WallClock { WallClock { self.now.withLock { $0 } } }
@@ -75,7 +69,7 @@ final class ReportServiceTLSTests: Sendable {
             folder: self.folder.path("queue"), options: generation.configuration.queue, clock: self.clock)
         defer { queue.close() }
         let service = try TLSReportService(
-            first: generation, options: self.options(),
+            first: generation,
             ReportService.Parts(
                 queue: queue, names: self.names, loop: MultiThreadedEventLoopGroup.singleton.any(), clock: self.clock,
                 events: EventSink { _ in }, generation: { generation }),

@@ -154,6 +154,16 @@ struct ReportServiceTests {
         #expect(queued.count == 2)
     }
 
+    @Test func `mail to the addresses of TLS reports is not told of either`() async throws {
+        let generation = try self.generation("", "}\ntls_reports: {contact: tls@example.test")
+        let reports = try await self.reports(generation) { service in
+            let finding = try await self.finding(generation, from: "good.test", client: "192.0.2.1")
+            service.observe(finding, [Recipient(try #require(Mailbox("tls@example.test")))])
+            self.time.advance(.seconds(86_400))
+        }
+        #expect(reports.isEmpty)
+    }
+
     @Test func `a report is signed with a key that fits its author`() async throws {
         let path = self.folder.path("key")
         let key = try PrivateKey.generateRSA(bits: 1024)
