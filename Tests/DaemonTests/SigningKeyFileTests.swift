@@ -86,11 +86,11 @@ struct SigningKeyFileTests {
         ] as [(UInt32, UInt32, UInt32, String?)])
     func `who else could read or change a key`(mode: UInt32, owner: UInt32, group: UInt32, problem: String?) {
         #expect(
-            SigningKeyFile.problem(mode: mode, owner: owner, group: group, user: 7, groups: [8, 9]) == problem)
+            PrivateFile.problem(mode: mode, owner: owner, group: group, user: 7, groups: [8, 9]) == problem)
     }
 
     @Test func `root uses keys that are meant for the group of a daemon`() {
-        #expect(SigningKeyFile.problem(mode: 0o640, owner: 7, group: 8, user: 0, groups: [0]) == nil)
-        #expect(SigningKeyFile.problem(mode: 0o644, owner: 0, group: 0, user: 0, groups: [0]) != nil)
+        #expect(PrivateFile.problem(mode: 0o640, owner: 7, group: 8, user: 0, groups: [0]) == nil)
+        #expect(PrivateFile.problem(mode: 0o644, owner: 0, group: 0, user: 0, groups: [0]) != nil)
     }
 }

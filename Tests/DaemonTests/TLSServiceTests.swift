@@ -13,7 +13,7 @@ struct TLSServiceTests {
     private let clock = TestClock()
 
     init() throws {
-        self.folder = try TemporaryFolder("tls")
+        self.folder = try TemporaryFolder()
     }
 
     /// A moment that can be moved, and what was told.
