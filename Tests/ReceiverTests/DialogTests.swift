@@ -90,7 +90,8 @@ import Testing
     @discardableResult
     private func play(_ dialog: Dialog, steps: Int, at server: SMTPServerFixture) throws -> Int {
         let client: any DialogClient =
-            dialog.tls == .none ? try SMTPClient(server.address, patience: .seconds(20)) : try SecureClient(server.address)
+            dialog.tls == .none
+            ? try SMTPClient(server.address, patience: .seconds(20)) : try SecureClient(server.address)
         var promised = 0
         for (index, step) in dialog.steps.prefix(steps).enumerated() {
             switch step {

@@ -123,7 +123,8 @@ extension SecureClient {
             self.condition.broadcast()
         }
 
-        func wait<Value>(_ patience: TimeInterval, _ what: String, _ body: (inout State) throws -> Value?) throws -> Value
+        func wait<Value>(_ patience: TimeInterval, _ what: String, _ body: (inout State) throws -> Value?) throws
+            -> Value
         {
             let deadline = Date(timeIntervalSinceNow: patience)
             return try self.condition.withLock {
@@ -179,7 +180,9 @@ extension SecureClient {
             var bytes = self.unwrapOutboundIn(data)
             let count = min(self.left, bytes.readableBytes)
             self.left -= count
-            if let piece = bytes.readSlice(length: count) { context.writeAndFlush(self.wrapOutboundOut(piece), promise: promise) }
+            if let piece = bytes.readSlice(length: count) {
+                context.writeAndFlush(self.wrapOutboundOut(piece), promise: promise)
+            }
             if self.left == 0 { context.close(promise: nil) }
         }
     }

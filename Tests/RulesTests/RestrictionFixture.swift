@@ -15,6 +15,8 @@ struct RestrictionFixture {
     var before = Effects()
     /// Recipients are known elsewhere too.
     var asksElsewhere = false
+    /// The table of `permit_tls_clientcerts`; nil for none.
+    var certificates: String?
 
     init(_ lists: [Stage: [String]] = [:]) {
         self.lists = lists
@@ -59,9 +61,12 @@ struct RestrictionFixture {
             lists[stage] = try reader(classes).list(stage.rawValue, words: Self.words(words), file: "c", line: 1)
         }
         let asks = self.asksElsewhere
+        let certificates = try self.certificates.map {
+            RuleTable(name: "hash:certs", file: "/rules/certs", content: .text(try TextTable($0)))
+        }
         return RestrictionPolicy(
             lists: lists, classes: classes, relay: Self.relay, options: self.options,
-            asksElsewhere: { _ in asks }, delaysRefusals: self.delays)
+            asksElsewhere: { _ in asks }, clientCertificates: certificates, delaysRefusals: self.delays)
     }
 
     private static func words(_ lines: [String]) -> [String] {

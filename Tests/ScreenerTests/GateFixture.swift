@@ -27,7 +27,7 @@ final class GateFixture: Sendable {
     init(
         options: ScreenerOptions, limits: SessionLimits = SessionLimits(), proxy: ProxyOptions = ProxyOptions(),
         access: [ScreenerPolicy.AccessStep] = [], capacity: GateCapacity = GateCapacity(known: 100, unknown: 100),
-        names: ZoneService? = nil, isProxied: Bool = false
+        names: ZoneService? = nil, isProxied: Bool = false, isTLS: Bool = false
     ) throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -48,7 +48,7 @@ final class GateFixture: Sendable {
             policy: policy, capacity: capacity
         ) { letIn.add($0) }
         let socket = try Screener.ListeningSocket(Mail.Endpoint(.v4(0x7F00_0001), port: 0))
-        self.gate.listen(on: socket, isProxied: isProxied)
+        self.gate.listen(on: socket, isProxied: isProxied, isTLS: isTLS)
         self.address = Harness.Endpoint("127.0.0.1", socket.endpoint?.port ?? 0)
     }
 
@@ -72,14 +72,15 @@ final class GateFixture: Sendable {
 func withGate(
     limits: SessionLimits = SessionLimits(), proxy: ProxyOptions = ProxyOptions(),
     access: [ScreenerPolicy.AccessStep] = [], capacity: GateCapacity = GateCapacity(known: 100, unknown: 100),
-    names: ZoneService? = nil, isProxied: Bool = false, _ set: (inout ScreenerOptions) throws -> Void,
+    names: ZoneService? = nil, isProxied: Bool = false, isTLS: Bool = false,
+    _ set: (inout ScreenerOptions) throws -> Void,
     _ body: @escaping @Sendable (GateFixture) async throws -> Void
 ) async throws {
     var options = ScreenerOptions()
     try set(&options)
     let gate = try GateFixture(
         options: options, limits: limits, proxy: proxy, access: access, capacity: capacity, names: names,
-        isProxied: isProxied)
+        isProxied: isProxied, isTLS: isTLS)
     do { try await body(gate) } catch {
         try? await gate.end()  // The first error is the one to report.
         throw error

@@ -25,7 +25,8 @@ struct ScreeningDriver {
     private(set) var source: ProxyHeader.Source?
 
     init(
-        isProxied: Bool = false, isTLS: Bool = false, access: [ScreenerPolicy.AccessStep] = [], _ set: (inout ScreenerOptions) throws -> Void
+        isProxied: Bool = false, isTLS: Bool = false, access: [ScreenerPolicy.AccessStep] = [],
+        _ set: (inout ScreenerOptions) throws -> Void
     )
         rethrows
     {

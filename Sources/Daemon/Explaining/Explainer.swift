@@ -83,6 +83,7 @@ private struct ExplanationRun {
         self.facts.givenName = session.clientName
         self.facts.helo = session.helo
         self.facts.proto = "ESMTP"
+        self.facts.tls = session.tls
         self.facts.instance = "explain"
     }
 

@@ -11,6 +11,8 @@ package struct HypotheticalSession: Sendable {
     package var forwardPaths: [ForwardPath]
     /// With CRLF line ends; nil to end before the content.
     package var content: [UInt8]?
+    /// Nil for plain text.
+    package var tls: TLSSummary?
     /// Recipients that are taken for ours, whatever the tables say.
     package var assumedRecipients: [Mailbox] = []
 

@@ -9,6 +9,7 @@ package import Rules
 ///     helo mail.example.com
 ///     from boss@example.com                  <> for the null reverse-path
 ///     to user@example.org                    again for more recipients
+///     tls A1:B2:C3 trusted                   encrypted; fingerprint of its certificate, and whether that is trusted
 ///     ours user@example.org                  taken for a recipient of ours, whatever the tables say
 ///     dns mail.example.com A 192.0.2.1       FAIL for no answer; what is not named does not exist
 ///     policy DUNNO                           what every policy service says
@@ -118,6 +119,7 @@ extension RuleCase {
             self.session.clientName =
                 words.count == 2 && words[1] == "?" ? nil : ClientName(words.count == 2 ? words[1] : nil)
         case "helo": self.session.helo = value
+        case "tls": self.session.tls = try Self.tls(words)
         case "from": self.session.reversePath = try ExplainRequest.reversePath(value)
         case "to": self.session.forwardPaths.append(try ExplainRequest.forwardPath(value))
         case "ours":
@@ -133,9 +135,25 @@ extension RuleCase {
         case "expect": self.expected = try Self.expectation(words)
         default:
             throw OptionProblem(
-                "'\(keyword)' is none of case, client, helo, from, to, ours, dns, policy, recipient, spf, greylist, expect and |"
+                "'\(keyword)' is none of case, client, helo, tls, from, to, ours, dns, policy, recipient, spf, greylist, expect and |"
             )
         }
+    }
+
+    /// What nobody asks for by name is what is usual.
+    private static func tls(_ words: [String]) throws(OptionProblem) -> TLSSummary {
+        var summary = TLSSummary(
+            version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", bits: 256, keyBits: 256)
+        guard let first = words.first else { return summary }
+        let octets = first.split(separator: ":", omittingEmptySubsequences: false).map { UInt8($0, radix: 16) }
+        let digest = octets.compactMap(\.self)
+        guard digest.count == octets.count, words.count == 1 || words.dropFirst() == ["trusted"] else {
+            throw OptionProblem("'tls' takes nothing, or the fingerprint of a certificate, and 'trusted' if it is")
+        }
+        summary.certificate = CertificateFacts(
+            subject: "case", issuer: "case", fingerprint: digest, publicKeyFingerprint: [],
+            isTrusted: words.count > 1)
+        return summary
     }
 
     private static func record(_ words: [String]) throws(OptionProblem) -> Record {

@@ -1,4 +1,5 @@
 import Mail
+import Receiver
 import SMTP
 
 /// What became of content that was read.
@@ -110,11 +111,17 @@ func checkHeader(_ bytes: [UInt8], _ arrivals: [Arrival]) throws(Violation) {
     let content = try readChunks([bytes[...]], sizes: [bytes.count]).content
     let found = try readEveryWay(content, arrivals) { (pieces) throws(Violation) in
         var scanner = HeaderScanner()
-        for piece in pieces { Array(piece).withUnsafeBytes { scanner.scan($0) } }
+        var tlsRequired = TLSRequiredScanner()
+        for piece in pieces {
+            Array(piece).withUnsafeBytes { scanner.scan($0) }
+            tlsRequired.scan(piece)
+        }
         return HeaderFindings(
-            received: scanner.receivedCount, hasEightBit: scanner.hasEightBit, isComplete: scanner.isComplete)
+            received: scanner.receivedCount, hasEightBit: scanner.hasEightBit, isComplete: scanner.isComplete,
+            declinesTLS: tlsRequired.saysNo)
     }
-    var expected = HeaderFindings(received: 0, hasEightBit: false, isComplete: false)
+    var expected = HeaderFindings(
+        received: 0, hasEightBit: false, isComplete: false, declinesTLS: declinesTLS(content))
     for line in content.split(separator: ASCII.lineFeed, omittingEmptySubsequences: false).dropLast() {
         let line = line.dropLast()
         if line.isEmpty {
@@ -131,4 +138,26 @@ private struct HeaderFindings: Equatable {
     var received: Int
     var hasEightBit: Bool
     var isComplete: Bool
+    var declinesTLS: Bool
+}
+
+/// By unfolding all of the header first.
+private func declinesTLS(_ content: [UInt8]) -> Bool {
+    var fields: [[UInt8]] = []
+    for line in content.split(separator: ASCII.lineFeed, omittingEmptySubsequences: false) {
+        guard line != [ASCII.carriageReturn] else { break }
+        if let first = line.first, ASCII.isBlank(first), let last = fields.indices.last {
+            fields[last] += line
+        } else {
+            fields.append(Array(line))
+        }
+    }
+    let values = fields.compactMap { field -> ArraySlice<UInt8>? in
+        guard let colon = field.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+        let name = field[..<colon].reversed().drop(while: ASCII.isBlank).reversed().map(ASCII.lowercased)
+        return name.elementsEqual("tls-required".utf8) ? field[(colon + 1)...] : nil
+    }
+    guard values.count == 1 else { return false }
+    let words = values[0].split { ASCII.isBlank($0) || $0 == ASCII.carriageReturn }
+    return words.count == 1 && words[0].map(ASCII.lowercased).elementsEqual("no".utf8)
 }
