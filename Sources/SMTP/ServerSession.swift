@@ -23,7 +23,7 @@ package struct ServerSession: Sendable {
         case chunk(Envelope, Chunk)
         /// After a BDAT that was not the last. Next: `startingTLS`, `chunk`, `skippingChunk`, `ready`, `closed`.
         case betweenChunks(Envelope)
-        /// Inside the octets of a BDAT that is refused. Next: `ready`, `closed`.
+        /// Inside the octets of a BDAT that is refused. Next: `greeted`, `ready`, `closed`.
         case skippingChunk(bytes: Int, Reply)
         /// The message is complete and on its way to the disk. Next: `ready`, `closed`.
         case storing(Envelope)
@@ -395,7 +395,7 @@ extension ServerSession {
     private mutating func chunkEnded(_ fault: ContentFault?) -> [Action] {
         switch self.state {
         case .skippingChunk(_, let reply):
-            self.state = .ready
+            self.state = self.greeting == nil ? .greeted : .ready
             return self.afterErrors([.reply(reply)])
         case .chunk(let envelope, let chunk):
             // After a failed chunk the client may have sent others already: they find no transaction.

@@ -193,7 +193,7 @@ final class GateKeeper {
         let isKnown =
             switch access {
             case .exempt: true
-            case .tested: policy.due(record, at: now, isTLS: connection.screening.isTLS).isEmpty
+            case .tested: policy.isKnown(record, at: now, isTLS: connection.screening.isTLS)
             case .rejected, .refused: false
             }
         let standing = isKnown ? ClientLimits.Standing.known : .unknown

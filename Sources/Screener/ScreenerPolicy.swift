@@ -78,6 +78,12 @@ package final class ScreenerPolicy: Sendable {
         }
     }
 
+    /// Whether the client has proved itself lately. Nobody has by tests that are not made where it comes in.
+    func isKnown(_ record: PassRecord?, at now: Timestamp, isTLS: Bool) -> Bool {
+        guard self.due(record, at: now, isTLS: isTLS).isEmpty else { return false }
+        return !isTLS || self.tests.contains { $0 != .pregreet } || self.due(record, at: now, isTLS: false).isEmpty
+    }
+
     func isVetoed(_ local: IPAddress?) -> Bool {
         guard let local else { return false }
         return self.options.allowlistVeto.contains { $0.contains(local) }

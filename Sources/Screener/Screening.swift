@@ -115,7 +115,10 @@ extension Screening {
     /// Begins the tests that the client has not passed lately.
     private mutating func test(_ admission: Admission, _ before: [ScreeningOutcome.Note]) -> [Action] {
         let due = self.policy.due(admission.record, at: admission.now, isTLS: self.isTLS)
-        if due.isEmpty { return self.greet(nil, ScreeningOutcome(.known, notes: before)) }
+        if due.isEmpty {
+            let isKnown = self.policy.isKnown(admission.record, at: admission.now, isTLS: self.isTLS)
+            return self.greet(nil, ScreeningOutcome(isKnown ? .known : .passed, notes: before))
+        }
         var testing = Testing(admission, due: due)
         testing.notes = before
         let early = due.filter(\.isEarly)

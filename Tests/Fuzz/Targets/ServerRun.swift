@@ -241,7 +241,7 @@ private struct ServerRun {
         switch event {
         case .command(.mail(let path, _), _):
             guard isAccepted else { break }
-            try require(self.isGreeted, "MAIL of a client that has not said who it is")
+            try require(self.isGreeted, "MAIL before EHLO: \(shown(self.result.output))")
             try require(self.isEncrypted || self.tls != .required, "MAIL in plain text")
             self.agreement = Agreement(reversePath: path)
         case .command(.rcpt(let path, _), _):
