@@ -15,6 +15,8 @@ struct DispatcherFixture {
     private(set) var settled: [Dispatcher.Verdicts] = []
     private(set) var quit: [Dispatcher.ConnectionID] = []
     private(set) var events: [MailEvent] = []
+    /// What each connection was asked for.
+    private(set) var requirements: [TLSRequirement] = []
     private(set) var refills = 0
     /// What is on the disk: messages by ID, and when they are due in each lane.
     private(set) var messages: [QueueID: QueuedMessage] = [:]
@@ -27,16 +29,22 @@ struct DispatcherFixture {
         options: ForwarderOptions = ForwarderOptions(), lifetimes: QueueOptions = QueueOptions(),
         routes: RouteTable? = nil
     ) {
-        let routes =
-            routes
-            ?? RouteTable { lane in
-                (try? Route(
-                    lane == "fail.test"
-                        ? "error:5.1.2 no such place" : lane == "drop.test" ? "discard:" : "smtp:[\(lane)]",
-                    recipientDomain: .literal(AddressLiteral(.v4(0)))))
-                    ?? .discard
-            }
-        self.dispatcher = Dispatcher(options: options, lifetimes: lifetimes, routes: routes, lanes: [], now: self.now)
+        self.dispatcher = Dispatcher(
+            options: options, lifetimes: lifetimes, routes: routes ?? Self.byName, lanes: [], now: self.now)
+    }
+
+    static let byName = RouteTable { lane in
+        (try? Route(
+            lane == "fail.test" ? "error:5.1.2 no such place" : lane == "drop.test" ? "discard:" : "smtp:[\(lane)]",
+            recipientDomain: .literal(AddressLiteral(.v4(0)))))
+            ?? .discard
+    }
+
+    /// A connection that is on its way, for a message that waits.
+    static func opening(_ fixture: inout DispatcherFixture) throws -> Dispatcher.ConnectionID {
+        try fixture.add()
+        let last = fixture.opened.popLast()
+        return try #require(last).id
     }
 
     mutating func handle(_ event: Dispatcher.Event) {
@@ -45,7 +53,9 @@ struct DispatcherFixture {
             case .refill(let lane, let skipped, _):
                 self.refills += 1
                 if !self.holdsRefills { self.refill(lane, skipped) }
-            case .open(let id, let destination, _, _, let excluded): self.opened.append((id, destination, excluded))
+            case .open(let id, let destination, _, let requirement, let excluded):
+                self.opened.append((id, destination, excluded))
+                self.requirements.append(requirement)
             case .deliver(let id, let delivery, let job): self.delivered.append((id, job, delivery))
             case .quit(let id): self.quit.append(id)
             case .settle(let verdicts): self.settled.append(verdicts)
@@ -72,14 +82,18 @@ struct DispatcherFixture {
 
     /// Puts a message into the queue.
     @discardableResult
-    mutating func add(_ recipients: [String] = ["a@x.test"], from: String = "s@client.example", inMemory: Bool = true)
-        throws -> QueueID
-    {
+    mutating func add(
+        _ recipients: [String] = ["a@x.test"], from: String = "s@client.example", inMemory: Bool = true,
+        tls: TLSRequirement = .unspecified
+    ) throws -> QueueID {
         self.lastID += 1
         let id = QueueID(value: self.lastID)
-        var envelope = Envelope(reversePath: from.isEmpty ? .null : .mailbox(try #require(Mailbox(from))))
+        var parameters = MailParameters()
+        parameters.tls = tls
+        var envelope = Envelope(
+            reversePath: from.isEmpty ? .null : .mailbox(try #require(Mailbox(from))), parameters: parameters)
         envelope.recipients = try recipients.map { Recipient(try #require(Mailbox($0))) }
-        let names = envelope.recipients.map { $0.mailbox.domain.key }
+        let names = envelope.recipients.map { LaneNaming.lane($0.mailbox.domain.key, for: tls) }
         let message = QueuedMessage(
             id: id, arrival: self.now, envelope: envelope, client: nil, about: nil, contentBytes: 3, contentChecksum: 0,
             needsSMTPUTF8: false, progress: Progress(laneNames: names, due: self.now))
@@ -574,5 +588,75 @@ struct DispatcherTests {
             #expect(fixture.messages.isEmpty, "round \(round)")
             #expect(fixture.dispatcher.activeJobs == 0)
         }
+    }
+
+    // MARK: What messages ask of connections
+
+    @Test func `messages that ask for something have connections of their own`() throws {
+        var fixture = DispatcherFixture()
+        for requirement in [TLSRequirement.unspecified, .required, .optional] {
+            try fixture.add(tls: requirement)
+        }
+        // To the options they are one destination.
+        #expect(fixture.opened.map(\.destination) == ["[x.test]", "[x.test]", "[x.test]"])
+        #expect(fixture.requirements == [.unspecified, .required, .optional])
+        let first = fixture.readyNext()
+        #expect(fixture.delivered.map(\.delivery.envelope.parameters.tls) == [.unspecified])
+        fixture.finishNext()
+        #expect(fixture.delivered.isEmpty, "\(String(describing: first)) takes nothing of the others")
+        #expect(
+            fixture.dispatcher.status.map(\.destination).sorted() == [
+                "[x.test]", "[x.test] (REQUIRETLS)", "[x.test] (TLS-Required: No)",
+            ])
+        // Whoever names it means all of it.
+        fixture.failNext()
+        fixture.failNext()
+        fixture.forget()
+        fixture.handle(.flush(destination: "[x.test]"))
+        #expect(fixture.opened.count == 2 && Set(fixture.requirements.suffix(2)) == [.required, .optional])
+    }
+
+    @Test func `connections that were made under other rules end with what they do`() throws {
+        var fixture = DispatcherFixture()
+        let routes = DispatcherFixture.byName
+        try fixture.add()
+        let ready = fixture.readyNext()
+        let idle = try #require(ready)
+        fixture.finishNext()
+        fixture.settleNext()
+        // Nothing has changed: it stays.
+        fixture.dispatcher.use(options: ForwarderOptions(), lifetimes: QueueOptions(), routes: routes)
+        fixture.handle(.routesChanged)
+        #expect(fixture.quit.isEmpty)
+        try fixture.add()
+        #expect(fixture.delivered.map(\.id) == [idle])
+        let opening = try DispatcherFixture.opening(&fixture)
+        fixture.dispatcher.use(
+            options: ForwarderOptions(), lifetimes: QueueOptions(), routes: routes, keepsConnections: false)
+        fixture.handle(.routesChanged)
+        #expect(fixture.quit.isEmpty, "a busy one ends with its message")
+        fixture.finishNext()
+        #expect(fixture.quit == [idle])
+        fixture.settleNext()
+        // One that was on its way is not used either, and the next is made under the new rules.
+        fixture.handle(.ready(opening, remote: "r"))
+        #expect(fixture.quit == [idle, opening])
+        #expect(fixture.delivered.isEmpty)
+        let next = fixture.readyNext()
+        let new = try #require(next)
+        #expect(fixture.delivered.map(\.id) == [new])
+    }
+
+    @Test func `an idle connection that was made under other rules ends at once`() throws {
+        var fixture = DispatcherFixture()
+        try fixture.add()
+        let ready = fixture.readyNext()
+        let idle = try #require(ready)
+        fixture.finishNext()
+        fixture.dispatcher.use(
+            options: ForwarderOptions(), lifetimes: QueueOptions(), routes: DispatcherFixture.byName,
+            keepsConnections: false)
+        fixture.handle(.routesChanged)
+        #expect(fixture.quit == [idle])
     }
 }

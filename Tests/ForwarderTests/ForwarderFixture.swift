@@ -40,14 +40,21 @@ final class ForwarderFixture: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let pool: NIOThreadPool
     private let list = EventList()
+    private let observed: ObservationList
+    private let lifetimes: QueueOptions
+    private let routes: [String: String]
+    private let tables: SecurityTables
 
     /// - Parameter routes: right-hand sides of a transport table by lane; all others go nowhere.
     init(
         routes: [String: String], options: ForwarderOptions = ForwarderOptions(),
         lifetimes: QueueOptions = QueueOptions(),
         names: any NameService = NoNames(), listeners: [Mail.Endpoint] = [], probe: QueueProbe = QueueProbe(),
-        sign: @escaping @Sendable ([UInt8]) throws -> [UInt8] = { _ in [] }
+        sign: @escaping @Sendable ([UInt8]) throws -> [UInt8] = { _ in [] },
+        policies: PolicyLookup? = nil, tables: SecurityTables = SecurityTables()
     ) throws {
+        self.routes = routes
+        self.tables = tables
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         self.pool = NIOThreadPool(numberOfThreads: 2)
@@ -58,12 +65,41 @@ final class ForwarderFixture: Sendable {
         let events = self.list.sink
         self.queue = try LMDBQueue(
             folder: self.folder.path, options: lifetimes, clock: self.clock.wallClock, events: events, probe: probe)
-        let generation = ForwarderGeneration(
-            options: options, lifetimes: lifetimes, routes: RouteTable { lane in Self.route(lane, routes) },
-            lanes: .byDomain, sign: sign)
+        self.lifetimes = lifetimes
+        let observed = ObservationList()
+        self.observed = observed
+        let generation = try Self.generation(options, lifetimes, routes, tables, sign)
         self.forwarder = try Forwarder(
             loop: self.group.next(), queue: self.queue, pool: self.pool, names: names, hostname: "mx2.example.test",
-            listeners: listeners, interfaces: [], generation: generation, events: events, clock: self.clock.wallClock)
+            listeners: listeners, interfaces: [], generation: generation, events: events, clock: self.clock.wallClock,
+            policies: policies, observe: { observed.add($0) })
+    }
+
+    private static func generation(
+        _ options: ForwarderOptions, _ lifetimes: QueueOptions, _ routes: [String: String], _ tables: SecurityTables,
+        _ sign: @escaping @Sendable ([UInt8]) throws -> [UInt8]
+    ) throws -> ForwarderGeneration {
+        ForwarderGeneration(
+            options: options, lifetimes: lifetimes, routes: RouteTable { lane in Self.route(lane, routes) },
+            lanes: .byDomain, policies: try TLSPolicyTable(SecurityTables.lines(tables.policies)),
+            passwords: try SASLPasswordTable(SecurityTables.lines(tables.passwords)), sign: sign)
+    }
+
+    /// Goes over to other options.
+    func use(options: ForwarderOptions) throws {
+        self.forwarder.use(
+            try Self.generation(options, self.lifetimes, self.routes, self.tables) { _ in [] })
+    }
+
+    /// What was told for reports.
+    var observations: [TransportObservation] { self.observed.list }
+
+    var failures: [TransportObservation.Failure] {
+        self.observations.compactMap { if case .failure(let failure, _) = $0.result { failure } else { nil } }
+    }
+
+    var delivered: [MailEvent.Outcome] {
+        self.events.compactMap { if case .delivered(_, let outcome) = $0 { outcome } else { nil } }
     }
 
     var events: [MailEvent] { self.list.events }
@@ -140,6 +176,24 @@ final class ForwarderFixture: Sendable {
     }
 }
 
+/// Tables of a generation, by keys and values.
+struct SecurityTables: Sendable {
+    var policies: [(String, String)] = []
+    var passwords: [(String, String)] = []
+
+    static func lines(_ pairs: [(String, String)]) -> [SecurityTableLine] {
+        zip(pairs, 1...).map { SecurityTableLine(key: $0.0.0, value: $0.0.1, line: $0.1) }
+    }
+}
+
+private final class ObservationList: Sendable {
+    private let observations = Mutex<[TransportObservation]>([])
+
+    var list: [TransportObservation] { self.observations.withLock { $0 } }
+
+    func add(_ observation: TransportObservation) { self.observations.withLock { $0.append(observation) } }
+}
+
 private final class EventList: Sendable {
     private let list = Mutex<[MailEvent]>([])
 
@@ -148,8 +202,14 @@ private final class EventList: Sendable {
     var sink: EventSink { EventSink { event in self.list.withLock { $0.append(event) } } }
 }
 
-func envelope(_ recipients: [String] = ["a@example.test"], from: String = "s@client.example") throws -> Envelope {
-    var envelope = Envelope(reversePath: from.isEmpty ? .null : .mailbox(try #require(Mailbox(from))))
+func envelope(
+    _ recipients: [String] = ["a@example.test"], from: String = "s@client.example",
+    tls: TLSRequirement = .unspecified
+) throws -> Envelope {
+    var parameters = MailParameters()
+    parameters.tls = tls
+    var envelope = Envelope(
+        reversePath: from.isEmpty ? .null : .mailbox(try #require(Mailbox(from))), parameters: parameters)
     envelope.recipients = try recipients.map { Recipient(try #require(Mailbox($0))) }
     return envelope
 }

@@ -86,7 +86,7 @@ private struct AttributeReader {
         case .fingerprint:
             for part in value.split(separator: "|") { self.policy.fingerprints.append(try Self.fingerprint(part)) }
         case .verify, .secure:
-            for part in value.split(separator: ":") { self.names.append(try Self.name(part)) }
+            for part in value.split(separator: ":") { self.names.append(try Self.name(part.trimmingBlanks[...])) }
         case .none, .may, .encrypt, .dane, .daneOnly:
             throw TLSPolicyError("match= has no meaning at level \(self.policy.level.rawValue)")
         }

@@ -10,7 +10,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, authresults
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, dmarc,
-        fromfield, rua, stsrecord, tlsrpt, scram
+        fromfield, rua, stsrecord, tlsrpt, scram, tlspolicy
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
         restrictions, greylist, observation, stspolicy, stsentry
@@ -23,7 +23,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// Single values, which are never long.
     private static let short: Set<FuzzTarget> = [
         .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro, .rua,
-        .stsrecord, .tlsrpt, .scram,
+        .stsrecord, .tlsrpt, .scram, .tlspolicy,
     ]
 
     private static let streams: Set<FuzzTarget> = [
@@ -85,6 +85,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .scram: try checkSCRAM(bytes)
         case .rua: try checkReportURIs(bytes)
         case .tlsrpt: try checkTLSReportRecord(bytes)
+        case .tlspolicy: try checkTLSPolicy(bytes)
         case .observation: try checkObservations(bytes)
         case .stsrecord: try checkSTSRecord(bytes)
         case .stspolicy: try checkSTSPolicy(bytes)
