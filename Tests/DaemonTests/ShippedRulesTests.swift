@@ -62,7 +62,7 @@ struct ShippedRulesTests {
                 "4: 'client' takes an address, and its name if it has one",
                 "5: 'b' is no address",
                 "6: 'expect' takes accept, defer, reject, discard or hold, then a code and a text",
-                "7: 'hilo' is none of case, client, helo, from, to, ours, dns, policy, recipient, spf, greylist, expect "
+                "7: 'hilo' is none of case, client, helo, tls, from, to, ours, dns, policy, recipient, spf, greylist, expect "
                     + "and |",
             ])
         #expect(

@@ -8,10 +8,12 @@ import Testing
 struct VerificationTests {
     private let root: CertificateAuthority
     private let intermediate: CertificateAuthority
+    private let stranger: CertificateAuthority
 
     init() throws {
         self.root = try CertificateAuthority("Root")
         self.intermediate = try CertificateAuthority("Intermediate", below: self.root)
+        self.stranger = try CertificateAuthority("Stranger")
     }
 
     private static func load(_ files: CertificateAuthority.Certificate) throws -> TLSCertificate {
@@ -63,12 +65,12 @@ struct VerificationTests {
         let future = try Self.load(try self.root.certificate(for: "mx.example.com", validity: .future))
         #expect(try self.verdict(future, .names(["mx.example.com"])) == .failed(.notYetValid))
         let good = try Self.load(try self.root.certificate(for: "mx.example.com"))
-        let other = try CertificateAuthority("Other")
-        guard case .failed(.untrusted) = try self.verdict(good, .names(["mx.example.com"]), trusting: other) else {
+        guard case .failed(.untrusted) = try self.verdict(good, .names(["mx.example.com"]), trusting: self.stranger)
+        else {
             Issue.record("trusted")
             return
         }
-        #expect(try self.verdict(good, .none, trusting: other) == .notVerified)
+        #expect(try self.verdict(good, .none, trusting: self.stranger) == .notVerified)
     }
 
     @Test func `Fingerprints are of the certificate or of its key, and nothing else counts`() throws {
@@ -98,7 +100,7 @@ struct VerificationTests {
             case .leaf: leaf.certificate
             case .intermediate: self.intermediate.certificate
             case .root: self.root.certificate
-            case .stranger: try CertificateAuthority("Stranger").certificate
+            case .stranger: self.stranger.certificate
             }
         return TLSAssociation(
             usage: usage, selector: selector, matching: matching,
@@ -159,9 +161,8 @@ struct VerificationTests {
             try self.association($0.usage, $0.selector, $0.matching, $0.subject, files)
         }
         // No authority is trusted: DANE must not need one.
-        let other = try CertificateAuthority("Other")
         let verdict = try self.verdict(
-            try Self.load(files), .dane(records, names: one.names), trusting: other)
+            try Self.load(files), .dane(records, names: one.names), trusting: self.stranger)
         #expect(verdict == one.verdict, "\(one.text)")
     }
 
