@@ -619,10 +619,11 @@ struct DispatcherTests {
     @Test func `connections that were made under other rules end with what they do`() throws {
         var fixture = DispatcherFixture()
         let routes = DispatcherFixture.byName
+        // A message that waits for its time, for without mail a connection ends with any change.
         try fixture.add()
         let ready = fixture.readyNext()
         let idle = try #require(ready)
-        fixture.finishNext()
+        fixture.finishNext(Reply(450, .init(2, 0), "later"))
         fixture.settleNext()
         // Nothing has changed: it stays.
         fixture.dispatcher.use(options: ForwarderOptions(), lifetimes: QueueOptions(), routes: routes)
@@ -652,7 +653,8 @@ struct DispatcherTests {
         try fixture.add()
         let ready = fixture.readyNext()
         let idle = try #require(ready)
-        fixture.finishNext()
+        fixture.finishNext(Reply(450, .init(2, 0), "later"))
+        fixture.settleNext()
         fixture.dispatcher.use(
             options: ForwarderOptions(), lifetimes: QueueOptions(), routes: DispatcherFixture.byName,
             keepsConnections: false)

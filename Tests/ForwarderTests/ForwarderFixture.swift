@@ -172,7 +172,9 @@ final class ForwarderFixture: Sendable {
             self.forwarder.tick()
             try await self.pool.runIfActive { _ = poll(nil, 0, 10) }
         }
-        Issue.record("waited in vain until \(claim); it has \(try self.queue.statistics().messages) messages")
+        let last = self.events.suffix(3).map { $0.fields.list.map { "\($0.value)" }.joined(separator: " ") }
+        Issue.record(
+            "waited in vain until \(claim); last \(last); it has \(try self.queue.statistics().messages) messages")
     }
 }
 

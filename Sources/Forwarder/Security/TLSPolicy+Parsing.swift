@@ -81,7 +81,7 @@ private struct AttributeReader {
     }
 
     private mutating func readMatch(_ value: String) throws(TLSPolicyError) {
-        guard !value.isEmpty else { throw TLSPolicyError("match= is empty") }
+        guard value.contains(where: { $0 != ":" && $0 != "|" }) else { throw TLSPolicyError("match= names nothing") }
         switch self.policy.level {
         case .fingerprint:
             for part in value.split(separator: "|") { self.policy.fingerprints.append(try Self.fingerprint(part)) }
@@ -124,11 +124,6 @@ private struct AttributeReader {
         if !self.names.isEmpty { self.policy.names = self.names }
         guard self.policy.level != .fingerprint || !self.policy.fingerprints.isEmpty else {
             throw TLSPolicyError("level fingerprint needs match=")
-        }
-        switch self.policy.level {
-        case .verify, .secure:
-            guard !self.policy.names.isEmpty else { throw TLSPolicyError("match= names nothing") }
-        case .none, .may, .encrypt, .dane, .daneOnly, .fingerprint: break
         }
         return self.policy
     }
