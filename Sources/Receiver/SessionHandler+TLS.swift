@@ -28,8 +28,8 @@ extension SessionHandler {
             return self.end(TLSError("there is no certificate"))
         }
         self.isInHandshake = true
-        do { try self.context?.pipeline.syncOperations.addHandler(TLSHandler(server: context), position: .first) } catch
-        {
+        let handler = TLSHandler(server: context)
+        do { try self.context?.pipeline.syncOperations.addHandler(handler, position: .first) } catch {
             self.end(TLSError("\(error)"))
         }
     }

@@ -69,6 +69,21 @@ import Testing
         }
     }
 
+    @Test func `the name of the protocol is that of RFC 3848 and RFC 6531, where they have one`() async throws {
+        try await withServer(tls: .offered) { server in
+            try await onOwnThread {
+                let client = try Self.client(server)
+                try Self.send(client, mail: "\(Self.mail[0]) SMTPUTF8")
+                try Self.send(client)
+                try client.command("HELO client.example")
+                try Self.send(client)
+                let names = try server.messages().compactMap(\.message.client?.proto)
+                #expect(names == ["UTF8SMTPS", "ESMTPS", "SMTP"])
+                #expect(try server.messages().allSatisfy { $0.content.contains("(using TLSv1.3 ") })
+            }
+        }
+    }
+
     @Test func `plain text is not called anything else`() async throws {
         try await withServer(tls: .offered) { server in
             try await onOwnThread {
