@@ -115,7 +115,7 @@ package struct GreylistCircumstances: Sendable {
     }
 }
 
-/// Which way a client came in. What it brings from a TLS session of one is worth nothing at the other (SEMANTICS §17, 12).
+/// Which way a client came in. A TLS session of one is not resumed at the other (SEMANTICS §17, 12).
 package enum ReceiverService: Hashable, Sendable {
     /// With STARTTLS.
     case smtp

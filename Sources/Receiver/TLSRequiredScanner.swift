@@ -2,8 +2,8 @@ import Mail
 
 /// Finds out whether a header says `TLS-Required: No` (RFC 8689 §5), in pieces of any size.
 ///
-/// Costs a look at each line's beginning, and nothing once the body has begun. Keeps no more of a field than it takes to
-/// know that it says something else.
+/// Costs a look at each line's beginning, and nothing once the body has begun. Keeps no more of a field than it takes
+/// to know that it says something else.
 package struct TLSRequiredScanner: Sendable {
     private enum Place {
         /// In the name of a field, as far as it could be ours.
@@ -27,7 +27,7 @@ package struct TLSRequiredScanner: Sendable {
 
     package init() {}
 
-    /// Once the header is complete: there is one such field, and it says No. What else one could say has no meaning yet.
+    /// At the end of the header: there is one such field, and it says No. What else it could say has no meaning yet.
     package var saysNo: Bool { self.fields == 1 && self.isNo }
 
     private var isNo: Bool {

@@ -2,8 +2,8 @@ import Mail
 
 /// Until when a client must have sent what is expected of it (SEMANTICS §13).
 ///
-/// A command has one limit for all of it, which no octet prolongs, and so has a handshake. Content has time as long as it comes at the
-/// lowest rate that is put up with, but never more than the limit ahead.
+/// A command and a handshake have one limit for all of it, which no octet prolongs. Content has time as long as it
+/// comes at the lowest rate that is put up with, but never more than the limit ahead.
 package struct InputDeadline: Sendable {
     private let commandNanoseconds: UInt64
     private let dataNanoseconds: UInt64

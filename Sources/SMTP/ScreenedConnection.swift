@@ -1,7 +1,7 @@
 package import Mail
 
-/// A client that the screener lets speak, on its way to the receiver: greeted, and with its first line unread. Where TLS
-/// comes before everything else it is not greeted, and what is unread is the beginning of a handshake.
+/// A client that the screener lets speak, on its way to the receiver: greeted, and with its first line unread. Where
+/// TLS comes before everything else it is not greeted, and what is unread is the beginning of a handshake.
 package struct ScreenedConnection: Sendable {
     /// A connected, non-blocking socket. It belongs to whoever has this value last.
     package let descriptor: CInt

@@ -279,9 +279,8 @@ extension ServerSession {
         switch self.state {
         case .greeted: .heloFirst
         case .ready: .mailFirst
-        case .startingTLS, .transaction, .deciding, .content, .chunk, .betweenChunks, .skippingChunk, .storing,
-            .closed:
-            .badSequence
+        case .startingTLS, .transaction, .deciding, .content, .chunk, .betweenChunks: .badSequence
+        case .skippingChunk, .storing, .closed: .badSequence
         }
     }
 }
@@ -312,10 +311,8 @@ extension ServerSession {
 
     private mutating func tlsEstablished() -> [Action] {
         guard case .startingTLS = self.state else { return [] }
-        let isGreetingDue = self.tls == .implicit
-        self.tls = .established
-        self.state = .greeted
-        return isGreetingDue ? [.reply(.greeting(self.hostname))] : []
+        defer { (self.tls, self.state) = (.established, .greeted) }
+        return self.tls == .implicit ? [.reply(.greeting(self.hostname))] : []
     }
 
     /// The octets of a BDAT have to be read all the same.
@@ -477,10 +474,9 @@ extension ServerSession {
     /// In a handshake nobody would understand what is said.
     private mutating func close(_ reply: Reply) -> [Action] {
         let dropped = self.reset()
-        let isUnsaid = if case .startingTLS = self.state { true } else { false }
-        self.state = .closed
-        self.delayed = []
-        return dropped + [isUnsaid ? .unsaid(reply) : .reply(reply), .close]
+        let last = self.expectation == .handshake ? Action.unsaid(reply) : .reply(reply)
+        (self.state, self.delayed) = (.closed, [])
+        return dropped + [last, .close]
     }
 
     /// Who is between messages goes now; who is in one may finish it.

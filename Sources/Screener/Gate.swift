@@ -105,8 +105,8 @@ package final class Gate: Sendable {
 
     /// - Parameters:
     ///   - isProxied: connections come from proxies, and begin with their header (`proxy.networks`).
-    ///   - isTLS: TLS comes before the greeting. Whom the gate does not let in hears nothing there, and what it cannot say
-    ///     to others the receiver says.
+    ///   - isTLS: TLS comes before the greeting. Whom the gate does not let in hears nothing there, and what it cannot
+    ///     say to others the receiver says.
     package func listen(on socket: ListeningSocket, isProxied: Bool, isTLS: Bool = false) {
         self.mailbox.post(.listen(socket, Screening.Door(isProxied: isProxied, isTLS: isTLS)))
     }

@@ -2,7 +2,8 @@ import Mail
 import SMTP
 
 /// The screening of one connection, from its first octet to the first line it says after the greeting, as a value
-/// (SEMANTICS §1); where TLS comes before the greeting, to the first octet of its handshake. Who it is and what is known about it comes as an ``Admission``; time and names come as events.
+/// (SEMANTICS §1); where TLS comes before the greeting, to the first octet of its handshake. Who it is and what is
+/// known about it comes as an ``Admission``; time and names come as events.
 struct Screening: Sendable {
     private enum State: Sendable {
         /// Waiting for the header of a proxy. Next: `arriving`, `closing`, `over`.
@@ -247,8 +248,8 @@ extension Screening {
         return (outcome.map { [.conclude($0)] } ?? []) + (self.isTLS ? [] : [.greeting]) + [.handOn(nil)]
     }
 
-    /// The connection goes to the receiver with its first line; who does not complete one does not cost a session. Where
-    /// lines come encrypted, whoever says anything costs one.
+    /// The connection goes to the receiver with its first line; who does not complete one does not cost a session.
+    /// Where lines come encrypted, whoever says anything costs one.
     private mutating func hear(_ verdict: Verdict?, _ count: Int, _ preview: [UInt8]) -> [Action] {
         let limit = self.isTLS ? 1 : min(self.policy.limits.commandLine.bytes, Self.lookBytes)
         guard preview.contains(ASCII.lineFeed) || count >= limit else { return [] }

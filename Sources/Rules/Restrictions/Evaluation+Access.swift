@@ -42,8 +42,8 @@ extension Evaluation {
         return try self.apply(found, table, words)
     }
 
-    /// By the certificate, then by its key, which stays when the certificate is renewed. Whether it leads to an authority
-    /// does not matter: only who has the key can show it.
+    /// By the certificate, then by its key, which stays when the certificate is renewed. Whether it leads to an
+    /// authority does not matter: only who has the key can show it.
     mutating func certificateAccess(_ table: RuleTable, _ context: Context) throws(Halt) -> Step {
         guard let certificate = self.facts.tls?.certificate else { return .dunno }
         let words = Context(

@@ -135,8 +135,8 @@ package struct RestrictionPolicy: Sendable {
     package let asksElsewhere: @Sendable (DomainName) -> Bool
     /// What a DNS list is called in replies, where its zone holds a key.
     package let listNames: [String: String]
-    /// Fingerprints of certificates, or of their keys, whose clients `permit_tls_clientcerts` permits; what a table says
-    /// of them does not matter. Nil permits nobody.
+    /// Fingerprints of certificates, or of their keys, whose clients `permit_tls_clientcerts` permits; what a table
+    /// says of them does not matter. Nil permits nobody.
     package let clientCertificates: RuleTable?
     /// Whether HELO and MAIL are accepted whatever their lists say, and their refusals come at RCPT.
     package let delaysRefusals: Bool
