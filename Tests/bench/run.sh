@@ -2,7 +2,7 @@
 # Measures the release build against Debian's Postfix in the same run: README.md explains the figures.
 #
 #   run.sh               every figure of the README, about an hour
-#   run.sh NAME...       some of them: small one reuse medium large down million silent tested auth
+#   run.sh NAME...       some of them: small one reuse medium large down million silent tested auth tls
 #   run.sh -- ARGUMENTS  arguments of relaybench.py as they are
 #
 # The Postfix is the one that Tests/peers.sh unpacked. It runs in a mount namespace where its files lie over /usr and
@@ -56,7 +56,7 @@ measure() {
         sleep 0.1
     done
     status=0
-    python3 "$root/Tests/bench/relaybench.py" --target 127.0.0.1:2525 --pid $relay --name postern \
+    python3 "$root/Tests/bench/${bench:-relaybench.py}" --target 127.0.0.1:2525 --pid $relay --name postern \
         --state "${STATE:-/var/tmp}" --repeat "${REPEAT:-3}" "$@" || status=$?
     kill $relay
     wait $relay || status=$?
@@ -161,6 +161,13 @@ figure() {
             cp "$folder/postern.$kind" "$folder/postern.yaml"
             measure --name "postern, $kind" --sizes 10k --sessions 10 --messages 4000 --file "$folder/$kind.eml"
         done
+        ;;
+    tls)
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=mx2.bench.test \
+            -addext subjectAltName=DNS:mx2.bench.test -keyout "$folder/tls.pem" -out "$folder/chain.pem" 2>/dev/null
+        cat "$folder/chain.pem" >>"$folder/tls.pem"
+        echo "tls: {certificates: [$folder/tls.pem]}" >>"$folder/postern.yaml"
+        bench=tls.py measure --certificate "$folder/tls.pem"
         ;;
     *) echo "run.sh: no figure is called $1" >&2; exit 2 ;;
     esac
