@@ -19,6 +19,7 @@ package struct SessionLimits: Options, OptionValue {
     package var lineEndings = LineEndings.normalize
     package var rejectPipelining = true
     package var vrfy = true
+    package var requireTLS = true
     package var connections = 5000
     package var connectionsPerClient = 50
     package var connectionRatePerClient = 0
@@ -55,6 +56,10 @@ package struct SessionLimits: Options, OptionValue {
             "reject_pipelining", \.rejectPipelining,
             "Refuse DATA to a client that does not wait where it must (RFC 2920)."),
         .init("vrfy", \.vrfy, "Whether VRFY is answered, always with 252; otherwise it is not there."),
+        .init(
+            "requiretls", \.requireTLS,
+            "Whether REQUIRETLS is offered inside TLS. Where the primary cannot promise it, senders who insist on it are "
+                + "told so at once without it, and else get their mail back."),
         .init(
             "connections", \.connections,
             "Connections at once of clients that are known to be good; above, 421. Others: "

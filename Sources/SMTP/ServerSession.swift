@@ -177,7 +177,8 @@ extension ServerSession {
         switch self.tls {
         case .none: break
         case .offered, .required: lines.append("STARTTLS")
-        case .implicit, .established: lines.append("REQUIRETLS")  // RFC 8689 §2: only where it can begin to hold.
+        // RFC 8689 §2: only where it can begin to hold.
+        case .implicit, .established: if self.limits.requireTLS { lines.append("REQUIRETLS") }
         }
         if self.limits.vrfy { lines.append("VRFY") }
         return Reply(code: 250, detail: nil, lines: lines + ["HELP"])
@@ -190,7 +191,9 @@ extension ServerSession {
         case .ready: break
         case .startingTLS, .deciding, .content, .chunk, .skippingChunk, .storing, .closed: return []
         }
-        if parameters.tls == .required, self.tls != .established { return self.refuse(.unknownParameter("REQUIRETLS")) }
+        if parameters.tls == .required, self.tls != .established || !self.limits.requireTLS {
+            return self.refuse(.unknownParameter("REQUIRETLS"))
+        }
         if let bytes = parameters.declaredBytes, bytes > self.limits.messageSize.bytes {
             return [.reply(.messageTooLarge(limit: self.limits.messageSize.bytes))]
         }

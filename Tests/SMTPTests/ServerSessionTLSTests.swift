@@ -48,6 +48,19 @@ struct ServerSessionTLSTests {
         #expect(!none.contains("STARTTLS") && !none.contains("REQUIRETLS"))
     }
 
+    @Test func `REQUIRETLS is not there where it is not to be offered`() throws {
+        var limits = SessionLimits()
+        limits.requireTLS = false
+        var session = self.session(.offered, limits)
+        _ = self.send(.starttls, to: &session)
+        _ = session.handle(.tlsEstablished)
+        #expect(!self.keywords(self.send(.ehlo("c"), to: &session)).contains("REQUIRETLS"))
+        var parameters = MailParameters()
+        parameters.tls = .required
+        let answer = self.send(.mail(.null, parameters), to: &session)
+        #expect(answer == [.reply(Reply(555, .init(5, 4), "Unsupported parameter REQUIRETLS"))])
+    }
+
     @Test func `what the client said in plain text is forgotten`() throws {
         let mailbox = try #require(Mailbox("user@example.test"))
         let steps: [[Command]] = [
