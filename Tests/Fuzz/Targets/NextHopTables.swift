@@ -18,7 +18,9 @@ func checkTLSPolicy(_ bytes: [UInt8]) throws(Violation) {
         try require(!policy.names.isEmpty && policy.fingerprints.isEmpty, "\(policy)")
         let names = policy.names(of: "mx.example.test", behind: nil)
         try require(
-            names.allSatisfy { $0.isASCII && $0 == $0.asciiLowercased && $0.utf8.count > 1 && holdsNoLineEnd($0) },
+            names.allSatisfy {
+                $0.isASCII && $0 == $0.asciiLowercased && !$0.isEmpty && $0 != "." && holdsNoLineEnd($0)
+            },
             "\(names)")
     }
     let again = try? TLSPolicy.parse(policy.written)
