@@ -12,6 +12,7 @@ package final class PostfixPrimary: Primary {
     private let domains: [String]
     private let recipients: Recipients
     private let isScreened: Bool
+    private let services: String
     private let servers: [Server]
 
     /// One more SMTP server of it, with settings of its own.
@@ -34,7 +35,7 @@ package final class PostfixPrimary: Primary {
 
     private static let owner = PrivateRoot.Account("postfix", 1)
     private static let dropGroup = PrivateRoot.Account("postdrop", 2)
-    private static let services = """
+    private static let usualServices = """
         cleanup   unix  n - n - 0 cleanup
         qmgr      unix  n - n 300 1 qmgr
         rewrite   unix  - - n - - trivial-rewrite
@@ -64,17 +65,19 @@ package final class PostfixPrimary: Primary {
     /// - Parameters:
     ///   - settings: lines of `main.cf`, over those that are here.
     ///   - isScreened: postscreen listens, and has the server behind it.
+    ///   - sends: it has a client for SMTP, for mail that goes on.
     ///   - servers: they listen too.
     ///   - files: more of them, or others, by their place in its view of the machine, such as `etc/resolv.conf`.
     package init(
         host: String = "127.0.0.1", domains: [String] = ["example.test"], recipients: Recipients = .all,
-        settings: [String: String] = [:], isScreened: Bool = false, servers: [Server] = [],
+        settings: [String: String] = [:], isScreened: Bool = false, sends: Bool = false, servers: [Server] = [],
         files: [String: String] = [:]
     ) throws {
         self.address = try .free(host)
         self.domains = domains
         self.recipients = recipients
         self.isScreened = isScreened
+        self.services = Self.usualServices + (sends ? "smtp unix - - n - - smtp\n" : "")
         self.servers = servers
         self.root = try PrivateRoot(.postfix, accounts: [Self.owner, Self.dropGroup])
         try self.layOut()
@@ -144,7 +147,7 @@ package final class PostfixPrimary: Primary {
         let entrance = self.isScreened ? "1 postscreen\n\(Self.screeningServices)" : "- smtpd\n"
         try folder.write(
             "etc/postfix/master.cf",
-            "\(host):\(self.address.port) inet n - n - \(entrance)" + Self.services
+            "\(host):\(self.address.port) inet n - n - \(entrance)" + self.services
                 + self.servers.map(\.entry).joined())
         try folder.write(
             "etc/postfix/dynamicmaps.cf",
