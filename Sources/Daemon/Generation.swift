@@ -85,7 +85,7 @@ package struct Generation: Sendable {
         }
         loader.warn(transport.transportWarnings(relayDomains: DomainSet(keys: domains)), configuration.transport)
         self.warnings =
-            loader.warnings + (self.tls?.warnings ?? [])
+            loader.warnings + (self.tls?.warnings ?? []) + Self.warningWithoutProof(configuration, tables, file)
             + configuration.screener.warnings.map { FileError(file: file, message: $0) }
             + relay.domainsWithoutRecipients.filter { !Self.asksElsewhere(configuration, databases, $0) }.map {
                 FileError(
@@ -117,6 +117,20 @@ package struct Generation: Sendable {
         guard errors.isEmpty else { throw FileErrors(errors) }
         tables.warnings += loader.warnings
         return (policy, loader.services)
+    }
+
+    /// Levels that wait for proofs which nobody can give.
+    private static func warningWithoutProof(
+        _ configuration: Configuration, _ tables: ForwarderTables, _ file: String
+    ) -> [FileError] {
+        guard configuration.resolver.trustAnchor == nil else { return [] }
+        guard configuration.forwarder.tls.level == .daneOnly || tables.policies.wantsProof else { return [] }
+        return [
+            FileError(
+                file: file,
+                message: "levels dane and dane-only of next hops find no proof without resolver.trust_anchor, such as "
+                    + "/usr/share/dns/root.key")
+        ]
     }
 
     /// Whether recipients of a domain may be known where no table has them.

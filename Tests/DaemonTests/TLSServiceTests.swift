@@ -106,6 +106,31 @@ struct TLSServiceTests {
         #expect(service.alarms == [])
     }
 
+    @Test func `What could not be read is tried again, and told once`() throws {
+        let (old, new) = (try self.makePair(), try self.makePair())
+        try self.write("chain.pem", old.chain)
+        try self.write("key.pem", old.key)
+        let service = try self.service(try self.generation(Self.pair))
+        let before = self.fingerprint(service)
+        try self.write("chain.pem", new.chain)
+        service.look()
+        let now = self.clock.time.withLock { $0 }
+        self.clock.time.withLock { $0 = now + .seconds(601) }
+        service.look()
+        #expect(self.clock.told.withLock { $0.count } == 1)
+        #expect(self.fingerprint(service) == before)
+        #expect(service.alarms.count == 1)
+    }
+
+    @Test func `A chain of which only the first certificate is whole is refused`() throws {
+        let pair = try self.makePair()
+        try self.write("chain.pem", pair.chain + pair.chain.prefix(200))
+        try self.write("key.pem", pair.key)
+        #expect(throws: FileErrors.self) { try self.generation(Self.pair) }
+        try self.write("chain.pem", pair.chain + pair.chain + pair.key)
+        #expect(try self.generation(Self.pair).tls?.certificates.count == 1)
+    }
+
     @Test func `A key that others can read, or a pair that does not fit, refuses the generation`() throws {
         let (first, second) = (try self.makePair(), try self.makePair())
         try self.write("chain.pem", first.chain)

@@ -133,12 +133,16 @@ struct HandshakeTests {
         #expect(try Pair.text(in: pair.server) == "")
     }
 
-    @Test func `A client that has only old versions finds no session`() throws {
-        var options = try Self.options("mx.example.com")
-        options.minimumVersion = .v1_3
-        let pair = try Pair(options, Self.anybody)
+    @Test func `What comes behind the announced end is nobody's and takes no memory`() throws {
+        let pair = try Pair(Self.options("mx.example.com"), Self.anybody)
         try pair.run()
-        #expect(pair.serverLog.session?.version == .v1_3)
+        pair.client.close(promise: nil)
+        try pair.run()
+        #expect(pair.serverLog.ends == 1)
+        for _ in 0..<100 { pair.give(ByteBuffer(repeating: 0x17, count: 10_000), to: pair.server) }
+        #expect(pair.serverLog.errors.isEmpty)
+        #expect(pair.serverLog.ends == 1)
+        #expect(try Pair.text(in: pair.server) == "")
     }
 
     @Test func `Each name gets its certificate, and no name the first`() throws {

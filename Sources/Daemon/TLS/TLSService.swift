@@ -20,12 +20,14 @@ final class TLSService: Sendable {
         var made: Timestamp
         /// Why the files as they are now are not used; nil if they are.
         var problem: String?
-        /// What they look like that cannot be used.
-        var refused: [FileStamp?]?
+        /// What they look like that cannot be used, and since when.
+        var refused: (stamps: [FileStamp?], time: Timestamp)?
     }
 
     /// Keys of tickets live as long as the contexts they belong to; by then they are no longer worth stealing.
     private static let contextLifetime = Duration.seconds(86_400)
+    /// Files that could not be read are tried again.
+    private static let retryInterval = Duration.seconds(600)
 
     /// - Parameter file: the configuration.
     init(
@@ -102,8 +104,9 @@ final class TLSService: Sendable {
             return
         }
         let stamps = ServerTLS.stamps(shared.options, file: self.file)
-        // One file comes after the other: what did not fit a moment ago is not read again until it has changed.
-        guard stamps != shared.refused else { return }
+        // One file comes after the other: what did not fit a moment ago is not read again until it has changed, or until
+        // the fault may have passed that was not theirs.
+        if let refused = shared.refused, refused.stamps == stamps, now - refused.time < Self.retryInterval { return }
         let isChanged = stamps != current.stamps
         guard isChanged || isOld else { return self.shared.withLock { ($0.problem, $0.refused) = (nil, nil) } }
         do throws(FileErrors) {
@@ -114,8 +117,8 @@ final class TLSService: Sendable {
             self.warn("new certificates are shown: \(Self.summary(new.certificates))")
         } catch {
             let problem = error.list.map(\.description).joined(separator: "; ")
-            self.shared.withLock { ($0.problem, $0.refused) = (problem, stamps) }
-            self.warn("the certificates in the files are not used: \(problem)")
+            self.shared.withLock { ($0.problem, $0.refused) = (problem, (stamps, now)) }
+            if problem != shared.problem { self.warn("the certificates in the files are not used: \(problem)") }
         }
     }
 

@@ -39,6 +39,11 @@ package struct TLSPolicyTable: Hashable, Sendable {
         self.warnings.append(SecurityTableProblem(line: line, message: message))
     }
 
+    /// Some entry rests on what DNSSEC proves.
+    package var wantsProof: Bool {
+        self.entries.values.contains { $0.level == .dane || $0.level == .daneOnly }
+    }
+
     package func policy(for hop: NextHop) -> TLSPolicy? {
         guard !self.entries.isEmpty else { return nil }
         return NextHopKey.keys(of: hop).lazy.compactMap { self.entries[$0] }.first

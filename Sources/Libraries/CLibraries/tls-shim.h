@@ -35,6 +35,9 @@ static inline void pst_set_server_name_callback(SSL_CTX *context, int (*body)(SS
 static inline int pst_set_groups(SSL_CTX *context, const char *list) {
     return (int)SSL_CTX_set1_groups_list(context, list);
 }
+static inline int pst_is_no_start_line(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
 static inline STACK_OF(X509) *pst_new_chain(void) { return sk_X509_new_null(); }
 static inline int pst_push(STACK_OF(X509) *chain, X509 *certificate) { return sk_X509_push(chain, certificate); }
 static inline void pst_free_chain(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }

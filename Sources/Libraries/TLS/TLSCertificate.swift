@@ -52,9 +52,11 @@ package final class TLSCertificate: @unchecked Sendable {
                 if leaf == nil { leaf = next } else if pst_push(chain, next) == 0 { X509_free(next) }
             }
         }
-        // It ends with "no start line", which is no error behind a certificate.
+        // That there is no further one is the end of the file; anything else is a chain that is damaged or not yet whole.
+        let isAtEnd = pst_is_no_start_line(ERR_peek_last_error()) == 1
         let problem = TLSError.last("no certificate can be read")
-        guard let leaf else {
+        guard let leaf, isAtEnd else {
+            X509_free(leaf)
             pst_free_chain(chain)
             throw problem
         }

@@ -44,6 +44,7 @@ package final class TLSClientContext: @unchecked Sendable {
         SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nil)
         guard pst_set_min_version(context, options.minimumVersion.number) == 1,
             SSL_CTX_set_cipher_list(context, TLSServerOptions.defaultCiphers) == 1,
+            pst_set_groups(context, TLSServerOptions.groups) == 1,
             SSL_CTX_dane_enable(context) == 1
         else { throw .last("TLS options") }
         if let file = options.authorities {

@@ -31,8 +31,14 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Written before the handshake was done.
     private var held: [(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)] = []
     private var hasHeldFlush = false
+    /// The other side sends no more: what comes all the same is nobody's.
     private var hasEnded = false
     private var hasSaidGoodbye = false
+    /// What was sent in answer to TLS itself since content came last: new keys, refused renegotiations.
+    private var answers = 0
+
+    /// A peer may have new keys now and then; one that wants nothing else only wants us to work.
+    private static let mostAnswers = 32
 
     package init(server context: TLSServerContext) {
         self.makeConnection = { () throws(TLSError) in try context.makeConnection() }
@@ -92,7 +98,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     // MARK: Inbound
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let connection = self.connection else { return }
+        // OpenSSL would take more and more of it and never look at it.
+        guard let connection = self.connection, !self.hasEnded else { return }
         do {
             try connection.receive(self.unwrapInboundIn(data))
             if case .handshaking = self.state { try self.continueHandshake(context) }
@@ -130,11 +137,22 @@ package final class TLSHandler: ChannelDuplexHandler {
         var failure: TLSError?
         var hasEnded = false
         do { hasEnded = try connection.read(into: &buffer) == .ended } catch { failure = error }
+        if buffer.readableBytes > 0 { self.answers = 0 }
         // Tickets and new keys call for answers.
-        if self.sendOutput(context) { context.flush() }
+        if self.sendOutput(context) { try self.countAnswer(context) }
         if buffer.readableBytes > 0 { context.fireChannelRead(self.wrapInboundOut(buffer)) }
         if let failure { throw failure }
         if hasEnded { self.end(context) }
+    }
+
+    /// What is answered here is not held back by those behind, who do not see it: a peer that asks and does not read would
+    /// fill our memory.
+    private func countAnswer(_ context: ChannelHandlerContext) throws(TLSError) {
+        context.flush()
+        self.answers += 1
+        guard context.channel.isWritable, self.answers <= Self.mostAnswers else {
+            throw TLSError("the peer asks for too many answers")
+        }
     }
 
     private func end(_ context: ChannelHandlerContext) {
@@ -184,7 +202,10 @@ package final class TLSHandler: ChannelDuplexHandler {
     package func flush(context: ChannelHandlerContext) {
         switch self.state {
         case .waiting, .handshaking: self.hasHeldFlush = true
-        case .established, .closed: context.flush()
+        case .established, .closed:
+            // Of what is being sent at this moment the rest is still to come.
+            if !self.held.isEmpty { self.hasHeldFlush = true }
+            context.flush()
         }
     }
 

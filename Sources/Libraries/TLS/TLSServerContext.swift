@@ -15,10 +15,13 @@ package struct TLSServerOptions: Sendable {
     /// File of authorities, in PEM, by which clients' certificates are judged; nil trusts none.
     package var authorities: String?
 
-    /// Forward secrecy first; plain RSA for those who have nothing else, since they would come without TLS.
+    /// For both sides. Forward secrecy first; plain RSA for those who have nothing else, since they would come without
+    /// TLS. Without DHE: its group is the server's choice, and one of 10,000 bits takes a second of a client's time.
     package static let defaultCiphers =
-        "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:RSA+AESGCM:RSA+AES"
-        + ":!aNULL:!eNULL:!DSS:!MD5:!PSK:!SRP"
+        "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!DSS:!MD5:!PSK:!SRP"
+
+    /// For both sides; OpenSSL's own but for those of finite fields.
+    static let groups = "X25519:P-256:X448:P-521:P-384"
 
     package init(certificates: [TLSCertificate], service: String) {
         self.certificates = certificates
@@ -97,7 +100,7 @@ package final class TLSServerContext: @unchecked Sendable {
         guard pst_set_min_version(context, options.minimumVersion.number) == 1,
             SSL_CTX_set_cipher_list(context, options.ciphers) == 1,
             SSL_CTX_set_session_id_context(context, service, UInt32(service.count)) == 1,
-            pst_set_groups(context, "X25519:P-256:P-384") == 1
+            pst_set_groups(context, TLSServerOptions.groups) == 1
         else { throw .last("TLS options") }
         if options.asksForCertificate {
             // Whatever it is, the session begins; what it is worth is asked afterwards.
