@@ -59,11 +59,11 @@ package enum OpenSSLClient {
 
     /// A whole transaction in one go, which BDAT allows, with QUIT behind it.
     package static func transaction(
-        to recipients: [String] = ["user@example.test"], mail parameters: String = "",
-        _ text: String = "Subject: x\r\n\r\nbody\r\n"
+        from sender: String = "s@client.example", to recipients: [String] = ["user@example.test"],
+        mail parameters: String = "", _ text: String = "Subject: x\r\n\r\nbody\r\n"
     ) -> (lines: [String], content: [UInt8]) {
         let lines =
-            ["EHLO client.example", "MAIL FROM:<s@client.example>\(parameters)"]
+            ["EHLO client.example", "MAIL FROM:<\(sender)>\(parameters)"]
             + recipients.map { "RCPT TO:<\($0)>" } + ["BDAT \(text.utf8.count) LAST"]
         return (lines, Array((text + "QUIT\r\n").utf8))
     }
