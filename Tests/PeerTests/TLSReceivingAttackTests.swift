@@ -56,7 +56,8 @@ import Testing
     /// What makes a connection on which a handshake is due.
     private static func beginning(_ way: OpenSSLClient.Way) -> String { way == .startTLS ? "asked" : "connected" }
 
-    private func python(_ world: TLSReceivingWorld, _ way: OpenSSLClient.Way = .startTLS, _ script: String) throws {
+    private func python(_ world: TLSReceivingWorld, _ way: OpenSSLClient.Way = .startTLS, running script: String) throws
+    {
         let run = try Program(
             "/usr/bin/python3", ["-c", Self.prelude + script, String(world.address(way).port)]
         ).run(within: .seconds(120))
@@ -74,24 +75,24 @@ import Testing
         for text in injected {
             try self.python(
                 world,
-                """
-                connection, stream = greeted()
-                connection.sendall(b'STARTTLS\\r\\n\(text)')
-                answer = rest(connection)
-                assert answer == b'', answer
+                running: """
+                    connection, stream = greeted()
+                    connection.sendall(b'STARTTLS\\r\\n\(text)')
+                    answer = rest(connection)
+                    assert answer == b'', answer
 
-                """)
+                    """)
         }
         // With the handshake in the same packet, it ends as well: nothing stands behind STARTTLS.
         try self.python(
             world,
-            """
-            connection, stream = greeted()
-            connection.sendall(b'STARTTLS\\r\\n' + hello())
-            answer = rest(connection)
-            assert answer == b'', answer
+            running: """
+                connection, stream = greeted()
+                connection.sendall(b'STARTTLS\\r\\n' + hello())
+                answer = rest(connection)
+                assert answer == b'', answer
 
-            """)
+                """)
         let refusals = world.postern.events("refused")
         #expect(refusals.count == injected.count + 1)
         #expect(refusals.allSatisfy { $0["reply"] == "503 5.5.0 Input behind STARTTLS" && $0["command"] == "STARTTLS" })
@@ -103,16 +104,16 @@ import Testing
         let world = try TLSReceivingWorld()
         try self.python(
             world,
-            """
-            mail = b'MAIL FROM:<x@client.example>\\r\\nRCPT TO:<user@example.test>\\r\\n'
-            for text in [mail, b'GET / HTTP/1.1\\r\\n\\r\\n']:
-                connection = asked()
-                connection.sendall(text)
-                answer = rest(connection)
-                # At most an alert of TLS.
-                assert answer == b'' or answer[0] == 0x15, answer
+            running: """
+                mail = b'MAIL FROM:<x@client.example>\\r\\nRCPT TO:<user@example.test>\\r\\n'
+                for text in [mail, b'GET / HTTP/1.1\\r\\n\\r\\n']:
+                    connection = asked()
+                    connection.sendall(text)
+                    answer = rest(connection)
+                    # At most an alert of TLS.
+                    assert answer == b'' or answer[0] == 0x15, answer
 
-            """)
+                """)
         #expect(world.postern.events("tls_failed").count == 2)
         try world.postern.waitUntilDeserted()
         #expect(try world.postern.queued() == 0 && world.postern.events("queued").isEmpty)
@@ -122,20 +123,20 @@ import Testing
         let world = try TLSReceivingWorld()
         try self.python(
             world,
-            """
-            secure = context.wrap_socket(asked())
-            stream = secure.makefile('rb')
-            secure.sendall(b'MAIL FROM:<x@client.example>\\r\\n')
-            answer = lines(stream)
-            assert answer.startswith(b'503'), answer
-            secure.sendall(b'EHLO client.example\\r\\n')
-            answer = lines(stream)
-            assert b'STARTTLS' not in answer and b'REQUIRETLS' in answer, answer
-            secure.sendall(b'STARTTLS\\r\\n')
-            answer = lines(stream)
-            assert answer[:1] == b'5', answer
+            running: """
+                secure = context.wrap_socket(asked())
+                stream = secure.makefile('rb')
+                secure.sendall(b'MAIL FROM:<x@client.example>\\r\\n')
+                answer = lines(stream)
+                assert answer.startswith(b'503'), answer
+                secure.sendall(b'EHLO client.example\\r\\n')
+                answer = lines(stream)
+                assert b'STARTTLS' not in answer and b'REQUIRETLS' in answer, answer
+                secure.sendall(b'STARTTLS\\r\\n')
+                answer = lines(stream)
+                assert answer[:1] == b'5', answer
 
-            """)
+                """)
     }
 
     @Test(arguments: OpenSSLClient.Way.allCases)
@@ -143,24 +144,24 @@ import Testing
         let world = try TLSReceivingWorld(limits: "{connections_per_client: 0, command_timeout: 1s}")
         try self.python(
             world, way,
-            """
-            connection = \(Self.beginning(way))()
-            connection.sendall(hello()[:100])
-            # No octet brings new time.
-            connection.settimeout(0.2)
-            try:
-                for octet in hello()[100:200]:
-                    try:
-                        answer = connection.recv(100)
-                        assert answer == b'', answer
-                        sys.exit(0)
-                    except TimeoutError:
-                        connection.sendall(bytes([octet]))
-            except (ConnectionResetError, BrokenPipeError):
-                sys.exit(0)
-            sys.exit('it has all the time')
+            running: """
+                connection = \(Self.beginning(way))()
+                connection.sendall(hello()[:100])
+                # No octet brings new time.
+                connection.settimeout(0.2)
+                try:
+                    for octet in hello()[100:200]:
+                        try:
+                            answer = connection.recv(100)
+                            assert answer == b'', answer
+                            sys.exit(0)
+                        except TimeoutError:
+                            connection.sendall(bytes([octet]))
+                except (ConnectionResetError, BrokenPipeError):
+                    sys.exit(0)
+                sys.exit('it has all the time')
 
-            """)
+                """)
         try world.postern.event("refused") { $0["reply"] == "421 4.4.2 Timeout exceeded" }
         try world.postern.waitUntilDeserted()
     }
@@ -195,15 +196,15 @@ import Testing
         let world = try TLSReceivingWorld()
         try self.python(
             world,
-            """
-            for count in [1, 4, 5, 6, 11, 50, 100, 200, 300, 400, 500, 517]:
-                connection = asked()
-                connection.sendall(hello()[:count])
-                connection.shutdown(socket.SHUT_WR)
-                rest(connection)
-                connection.close()
+            running: """
+                for count in [1, 4, 5, 6, 11, 50, 100, 200, 300, 400, 500, 517]:
+                    connection = asked()
+                    connection.sendall(hello()[:count])
+                    connection.shutdown(socket.SHUT_WR)
+                    rest(connection)
+                    connection.close()
 
-            """)
+                """)
         try world.postern.waitUntilDeserted()
         #expect(try world.send().codes.suffix(2) == [250, 221])
     }

@@ -61,7 +61,7 @@ final class TLSReceivingWorld {
     func install(file: String, as name: String) throws {
         let new = try self.postern.folder.write("\(name).new", String(contentsOfFile: file, encoding: .utf8))
         guard chmod(new, 0o600) == 0, rename(new, self.postern.folder.path(name)) == 0 else {
-            throw HarnessError("cannot replace \(name)", code: errno)
+            throw HarnessError("cannot replace \(name): error \(errno)")
         }
     }
 
