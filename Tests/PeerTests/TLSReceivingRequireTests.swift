@@ -45,6 +45,7 @@ import Testing
             self.postern = try PosternProcess(
                 transport: places.map { "\($0.0) smtp:[127.0.0.1]:\($0.1.port)\n" }.joined(),
                 domains: "[example.test, other.test]", recipients: "@example.test ok\n@other.test ok\n",
+                limits: TLSReceivingWorld.hasty,
                 more: "forwarder: {tls: {policy: texthash:tls_policy, authorities: \(self.next.root.root)}}",
                 starts: false)
             try self.postern.rewrite(

@@ -12,6 +12,9 @@ final class TLSReceivingWorld {
 
     static let host = "mx2.example.test"
 
+    /// A client that reads its lines from a file waits for nothing.
+    static let hasty = "{connections_per_client: 0, reject_pipelining: false}"
+
     struct Shown {
         let name: String
         var key = CertificateAuthority.KeyKind.ec
@@ -26,7 +29,7 @@ final class TLSReceivingWorld {
     init(
         _ certificates: [Shown] = [Shown(name: host)], tls: String = "", more: String = "",
         elsewhere: String? = nil, screener: String = "{enabled: false}",
-        limits: String = "{connections_per_client: 0}", primary: Endpoint? = nil,
+        limits: String = hasty, primary: Endpoint? = nil,
         prepare: (TLSReceivingWorld) throws -> Void = { _ in }
     ) throws {
         self.root = try CertificateAuthority("Test root")
@@ -93,5 +96,11 @@ final class TLSReceivingWorld {
         }
     }
 
-    func alarms() throws -> [String] { try self.postern.json("status")["alarms"] as? [String] ?? [] }
+    /// Those about certificates.
+    func alarms() throws -> [String] {
+        guard let alarms = try self.postern.json("status")["alarms"] as? [String] else {
+            throw HarnessError("a status without alarms")
+        }
+        return alarms.filter { $0.contains("certificate") }
+    }
 }
