@@ -50,6 +50,8 @@ final class ClientHandler: ChannelInboundHandler {
     private var source: ContentSource?
     private var stuffer: DotStuffer?
     private var message: QueuedMessage?
+    /// Where its connection comes from, as far as this host knows; nil without one.
+    private(set) var localAddress: IPAddress?
 
     /// - Parameter security: nil for plain text; then the session must not want TLS.
     init(
@@ -70,6 +72,8 @@ final class ClientHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelActive(context: ChannelHandlerContext) {
+        // Afterwards the channel may have forgotten it.
+        self.localAddress = context.channel.localAddress?.ipAddress.flatMap { IPAddress($0.prefix { $0 != "%" }) }
         self.handle(.connected)
         self.flush()
     }

@@ -68,13 +68,20 @@ extension Forwarder {
 
 extension Forwarder: ClientHandlerDelegate {
     func sessionSecured(_ handler: ClientHandler, _ session: TLSSession) {
-        guard let attempt = self.openings[handler.connection]?.attempt else { return }
         self.openings[handler.connection]?.attempt?.session = session
+        guard let attempt = self.attempt(of: handler) else { return }
         self.report(.init(session.verdict), of: attempt)
     }
 
+    private func attempt(of handler: ClientHandler) -> Opening.Attempt? {
+        var attempt = self.openings[handler.connection]?.attempt
+        attempt?.sendingAddress = handler.localAddress
+        return attempt
+    }
+
     func sessionReady(_ handler: ClientHandler) {
-        let attempt = self.openings.removeValue(forKey: handler.connection)?.attempt
+        let attempt = self.attempt(of: handler)
+        self.openings[handler.connection] = nil
         if let attempt, attempt.session == nil {
             self.report(.failure(.startTLSNotSupported, reason: nil), of: attempt)
         }
@@ -100,7 +107,7 @@ extension Forwarder: ClientHandlerDelegate {
     }
 
     private func insecure(_ handler: ClientHandler, _ problem: SecurityProblem, _ reply: Reply) {
-        let attempt = self.openings[handler.connection]?.attempt
+        let attempt = self.attempt(of: handler)
         if let attempt, let failure = problem.reported {
             self.report(.failure(failure, reason: reply.text), of: attempt)
         }
@@ -133,7 +140,7 @@ extension Forwarder {
     /// What became of TLS with a server, if it was to be.
     private func report(_ result: TransportObservation.Result, of attempt: Opening.Attempt) {
         guard let policy = attempt.plan.policy else { return }
-        self.report(result, policy, attempt.server)
+        self.report(result, policy, attempt.server, from: attempt.sendingAddress)
     }
 
     private func report(
@@ -152,13 +159,13 @@ extension Forwarder {
 
     private func report(
         _ result: TransportObservation.Result, _ policy: TransportObservation.Policy, _ server: ServerAddress?,
-        domain: String? = nil
+        domain: String? = nil, from sendingAddress: IPAddress? = nil
     ) {
         guard let domain = domain ?? server?.origin.domain else { return }
         self.observe(
             TransportObservation(
                 domain: domain, policy: policy, result: result, receivingHost: server?.name.asciiLowercased,
-                receivingAddress: server?.address))
+                receivingAddress: server?.address, sendingAddress: sendingAddress))
     }
 }
 

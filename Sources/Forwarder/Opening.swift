@@ -24,6 +24,8 @@ struct Opening {
     struct Attempt {
         let server: ServerAddress
         let plan: ConnectionPlan
+        /// Ours, once there is a connection.
+        var sendingAddress: IPAddress?
         /// Once there is TLS.
         var session: TLSSession?
 

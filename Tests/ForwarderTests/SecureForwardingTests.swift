@@ -78,6 +78,8 @@ import ZoneFiles
             #expect(fixture.observations.map(\.result) == [.success])
             #expect(fixture.observations.map(\.policy) == [.init(type: .none, domain: "example.test")])
             #expect(fixture.observations.map(\.receivingHost) == ["in1.example.test"])
+            #expect(fixture.observations.map(\.receivingAddress) == [IPAddress("127.0.0.1")])
+            #expect(fixture.observations.map(\.sendingAddress) == [IPAddress("127.0.0.1")])
         }
         #expect(server.messages.map(\.isSecured) == [true])
         try await server.end()
@@ -91,6 +93,7 @@ import ZoneFiles
         try await self.forward(port: server.port, try self.zone(server.port, "")) { fixture in
             #expect(fixture.delivered.first?.tls == "none")
             #expect(fixture.failures == [.validationFailure])
+            #expect(fixture.observations.map(\.sendingAddress) == [IPAddress("127.0.0.1")])
         }
         #expect(server.connections == 2)
         #expect(server.messages.map(\.isSecured) == [false])
