@@ -29,7 +29,7 @@ extension PosternDaemon {
             observe: { transport.reports.observe($0) })
         let clients = ClientLimits()
         let policies = PolicyClient(group: parts.group)
-        let recipients = try self.recipients(parts, keeper, loop)
+        let recipients = try self.recipients(parts, keeper, loop, transport)
         let greylist = try GreylistService(first: self.generation, clock: self.clock) { [logger = parts.logger] in
             logger.warning("\($0)")
         }
@@ -163,7 +163,7 @@ extension PosternDaemon {
     private static let naming = Mutex(())
 
     private func recipients(
-        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop
+        _ parts: Parts, _ keeper: GenerationKeeper, _ loop: any EventLoop, _ transport: Transport
     ) throws -> RecipientService {
         let logger = parts.logger
         let warn: @Sendable (String) -> Void = { logger.warning("\($0)") }
@@ -174,7 +174,7 @@ extension PosternDaemon {
                 state: configuration.state, hostname: self.generation.hostname,
                 listeners: configuration.listen + configuration.tls.listen,
                 interfaces: Self.interfaces(), loop: loop, names: parts.names, clock: self.clock,
-                generation: { keeper.current.forwarder }, warn: warn))
+                policies: transport.policies.lookup, generation: { keeper.current.forwarder }, warn: warn))
         return RecipientService(verification, loop: loop, first: self.generation, warn: warn)
     }
 }

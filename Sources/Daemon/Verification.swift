@@ -22,6 +22,8 @@ package final class Verification: Sendable {
         package let loop: any EventLoop
         package let names: any NameService
         package let clock: WallClock
+        /// What domains say of their servers, as for mail: who is asked is told the address.
+        package let policies: PolicyLookup?
         /// Of the generation in force.
         package let generation: @Sendable () -> ForwarderGeneration
         /// Gets warnings for the log.
@@ -29,8 +31,8 @@ package final class Verification: Sendable {
 
         package init(
             state: String, hostname: String, listeners: [Endpoint], interfaces: [IPAddress], loop: any EventLoop,
-            names: any NameService, clock: WallClock, generation: @escaping @Sendable () -> ForwarderGeneration,
-            warn: @escaping @Sendable (String) -> Void
+            names: any NameService, clock: WallClock, policies: PolicyLookup? = nil,
+            generation: @escaping @Sendable () -> ForwarderGeneration, warn: @escaping @Sendable (String) -> Void
         ) {
             self.state = state
             self.hostname = hostname
@@ -39,6 +41,7 @@ package final class Verification: Sendable {
             self.loop = loop
             self.names = names
             self.clock = clock
+            self.policies = policies
             self.generation = generation
             self.warn = warn
         }
@@ -53,7 +56,8 @@ package final class Verification: Sendable {
         let callout = Callout(
             loop: context.loop, names: context.names, hostname: context.hostname, listeners: context.listeners,
             interfaces: context.interfaces,
-            settings: CalloutSettings(options, context.generation(), hostname: context.hostname))
+            settings: CalloutSettings(options, context.generation(), hostname: context.hostname),
+            policies: context.policies)
         self.cache = cache
         self.callout = callout
         self.hostname = context.hostname
