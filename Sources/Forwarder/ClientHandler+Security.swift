@@ -1,7 +1,7 @@
 import NIOCore
 import NIOPosix
-import SMTP
-import TLS
+package import SMTP
+package import TLS
 
 /// What a session needs for TLS.
 struct ConnectionSecurity: Sendable {
@@ -48,7 +48,7 @@ extension ClientHandler {
 }
 
 extension TLSAuthentication {
-    init(_ verdict: TLSVerdict) {
+    package init(_ verdict: TLSVerdict) {
         switch verdict {
         case .verified: self = .passed
         case .notVerified: self = .notAsked

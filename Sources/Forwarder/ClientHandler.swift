@@ -67,6 +67,9 @@ final class ClientHandler: ChannelInboundHandler {
         self.delegate = delegate
     }
 
+    /// What the server announced last.
+    var extensions: Extensions { self.session.extensions }
+
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }

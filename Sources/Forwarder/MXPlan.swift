@@ -81,9 +81,10 @@ package struct MXPlan: Sendable {
 
     private func servers(of host: Host) -> [ServerAddress] {
         guard case .found(let addresses) = host.addresses else { return [] }
-        return addresses.filter(self.identity.mayLead(to:)).map {
-            ServerAddress(
-                name: host.name, address: $0, port: self.port, origin: self.way.leading(to: host.security, at: $0))
+        return addresses.filter(self.identity.mayLead(to:)).map { address in
+            var origin = self.way.leading(to: host.security, at: address)
+            origin.preference = host.preference
+            return ServerAddress(name: host.name, address: address, port: self.port, origin: origin)
         }
     }
 }

@@ -57,7 +57,7 @@ package struct ClientSession: Sendable {
     let permissions: Permissions
     var state = State.greeting
     /// What the server announced last.
-    var extensions = Extensions()
+    package internal(set) var extensions = Extensions()
     /// Whom the server takes us for, since XCLIENT.
     var presented: ClientIdentity?
     /// All that is sent and received goes through TLS, and will until the end.

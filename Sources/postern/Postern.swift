@@ -10,7 +10,7 @@ struct Postern: AsyncParsableCommand {
         subcommands: [
             Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
             MessageCommand.self, AuthCommand.self, SPFCommand.self, DKIMCommand.self, ARCCommand.self,
-            RecipientsCommand.self, DNS.self,
+            RecipientsCommand.self, DNS.self, TLSCommand.self,
             TableCommand.self, Reference.self,
         ])
 

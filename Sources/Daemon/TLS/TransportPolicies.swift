@@ -44,9 +44,11 @@ final class TransportPolicies: Sendable {
     var lookup: PolicyLookup { { [service] in service.finding(of: $0) } }
 
     private static func fetch(_ generation: Generation, _ names: any NameService) -> STSService.Fetch {
-        let options = generation.configuration.mtaSTS
-        let contexts = generation.forwarder.contexts
-        return { domain, loop in
+        Self.fetch(generation.configuration.mtaSTS, generation.forwarder.contexts, names)
+    }
+
+    static func fetch(_ options: STSOptions, _ contexts: TLSContexts, _ names: any NameService) -> STSService.Fetch {
+        { domain, loop in
             do throws(TLSError) {
                 let client = HTTPSClient(context: try contexts.context(.v1_2))
                 return STSFetcher(client: client, names: names, options: options).fetch(domain, on: loop)

@@ -68,6 +68,23 @@ struct ConnectionPlanner: Sendable {
         }
     }
 
+    /// The same of mail that asks for nothing, with all that there is to know, also what does not matter for the plan.
+    ///
+    /// - Parameter finding: the policy of the server's domain.
+    func examine(
+        _ server: ServerAddress, of destination: String, _ finding: STSFinding
+    ) -> EventLoopFuture<(level: TLSLevel, associations: AssociationFinding, plan: ServerPlan)> {
+        let planner = SecurityPlanner(options: self.security.tls, policies: self.security.policies)
+        let demand = planner.demand(of: server, for: .unspecified)
+        return self.associations.find(for: server).map { associations in
+            let counting = demand.wantsAssociations ? associations : .none
+            let isAsked = planner.domain(for: server, demand, counting) != nil
+            let planned = planner.plan(
+                for: server, demand, associations: counting, finding: isAsked ? finding : .none)
+            return (demand.policy.level, associations, self.finish(planned, server, destination).plan)
+        }
+    }
+
     private func findAssociations(
         _ server: ServerAddress, _ demand: SecurityPlanner.Demand
     ) -> EventLoopFuture<AssociationFinding> {

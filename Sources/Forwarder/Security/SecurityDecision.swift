@@ -241,7 +241,7 @@ struct SecurityDecision {
 
 extension TLSAssociation {
     /// The data as in a zone file: `3 1 1 0123…`.
-    var zoneText: String {
+    package var zoneText: String {
         let digits = self.data.map { byte in
             let text = String(byte, radix: 16, uppercase: true)
             return byte < 16 ? "0\(text)" : text

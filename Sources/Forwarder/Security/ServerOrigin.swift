@@ -21,6 +21,8 @@ package struct ServerOrigin: Hashable, Sendable {
     package var hop: NextHop?
     /// The domain of MX records, and what it is an alias of; empty where there was none to ask about.
     package var domains: [String]
+    /// Of the MX record that names the host; 0 where there is none, nil where none is asked for.
+    package var preference: Int?
     /// The MX records, or that there are none, are proven.
     package var isMXSecure: Bool
     /// The address is proven, the host's CNAME chain included.
