@@ -108,7 +108,8 @@ extension Forwarder: ClientHandlerDelegate {
 
     private func insecure(_ handler: ClientHandler, _ problem: SecurityProblem, _ reply: Reply) {
         let attempt = self.attempt(of: handler)
-        if let attempt, let failure = problem.reported {
+        // What breaks off behind a handshake was reported with it.
+        if let attempt, attempt.session == nil, let failure = problem.reported {
             self.report(.failure(failure, reason: reply.text), of: attempt)
         }
         if let attempt, attempt.plan.mayGoWithout, problem == .handshakeFailed {

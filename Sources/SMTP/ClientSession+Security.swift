@@ -27,7 +27,8 @@ package enum SecurityProblem: Hashable, Sendable {
     case notOffered
     /// STARTTLS was offered and then refused.
     case refused
-    /// TLS did not come about, or the server sent in plain text where the handshake had to be.
+    /// TLS did not come about, or the server sent in plain text where the handshake had to be; where TLS need not be,
+    /// also if it broke off before anything was heard through it.
     case handshakeFailed
     /// The server is not who it should be.
     case notAuthenticated
@@ -112,10 +113,30 @@ extension ClientSession {
     }
 
     mutating func handshakeFailed(_ reason: String) -> [Action] {
-        guard case .startingTLS = self.state else { return [] }
+        let what: String
+        switch self.state {
+        case .startingTLS: what = "TLS handshake failed"
+        case .hello(isExtended: true, nil) where self.isUnusedTLS: what = "TLS broke off behind the handshake"
+        case .greeting, .hello, .securing, .authenticating, .idle, .xclient, .envelope, .content, .termination,
+            .resetting, .quitting, .closed:
+            return []
+        }
         self.state = .closed
-        let reply = Reply(451, .init(7, 5), "TLS handshake failed: \(reason)")
+        let reply = Reply(451, .init(7, 5), "\(what): \(reason)")
         return [.unusable(.insecure(.handshakeFailed, reply)), .close]
+    }
+
+    /// TLS that nothing was heard through yet, and that need not be there: if it ends now, it is as if it had not come
+    /// about. With TLS 1.3 a server may dislike the handshake when the client has taken it for done (RFC 8446 §2).
+    private var isUnusedTLS: Bool {
+        self.isSecured && !self.permissions.isImplicit && self.level == .opportunistic
+    }
+
+    mutating func disconnected(_ reply: Reply) -> [Action] {
+        if case .hello(isExtended: true, nil) = self.state, self.isUnusedTLS {
+            return self.handshakeFailed(reply.lines.joined(separator: " "))
+        }
+        return self.fail(reply)
     }
 
     /// All TLS that there will be is there: the rest of what is due in front of mail.

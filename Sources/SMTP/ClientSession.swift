@@ -80,7 +80,7 @@ package struct ClientSession: Sendable {
         case .deliver(let delivery): self.deliver(delivery)
         case .contentSent: self.contentSent()
         case .timedOut: self.timedOut()
-        case .disconnected: self.fail(Reply(451, .init(4, 2), "Lost connection \(self.place)"))
+        case .disconnected: self.disconnected(Reply(451, .init(4, 2), "Lost connection \(self.place)"))
         case .quit: self.quit()
         }
     }

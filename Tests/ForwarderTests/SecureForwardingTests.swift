@@ -100,6 +100,25 @@ import ZoneFiles
         try await server.end()
     }
 
+    @Test func `TLS that breaks off at once is followed by plain text with the same server`() async throws {
+        let server = try await SecureServer(certificate: self.certificate, flaw: .leavesLater)
+        try await self.forward(port: server.port, try self.zone(server.port, "")) { fixture in
+            #expect(fixture.delivered.first?.tls == "none")
+            #expect(fixture.observations.map(\.result) == [.success])
+        }
+        #expect(server.connections == 2)
+        #expect(server.messages.map(\.isSecured) == [false])
+        try await server.end()
+    }
+
+    @Test func `where TLS is needed it may not break off`() async throws {
+        let server = try await SecureServer(certificate: self.certificate, flaw: .leavesLater)
+        let options = Self.options { $0.tls.level = .encrypt }
+        try await self.forward(port: server.port, try self.zone(server.port, ""), options: options, delivered: false)
+        #expect(server.connections == 1 && server.messages.isEmpty)
+        try await server.end()
+    }
+
     @Test(arguments: [SecureServer.Flaw.offersNothing, .refuses])
     func `without STARTTLS the session goes on`(flaw: SecureServer.Flaw) async throws {
         let server = try await SecureServer(flaw: flaw)

@@ -15,6 +15,8 @@ final class SecureServer: Sendable {
         case babbles
         /// It closes the connection instead.
         case leaves
+        /// It closes the connection when the handshake is done.
+        case leavesLater
     }
 
     struct Message: Hashable, Sendable {
@@ -134,6 +136,7 @@ private final class SecureSession: ChannelInboundHandler {
         if case TLSEvent.established(let session) = event {
             self.isSecured = true
             self.serverName = session.serverName
+            if self.flaw == .leavesLater { return context.close(promise: nil) }
             if self.isImplicit { self.say("220 secure.test ESMTP", context) }
         }
         if case ChannelEvent.inputClosed = event { context.close(promise: nil) }
@@ -201,7 +204,7 @@ private final class SecureSession: ChannelInboundHandler {
         case .leaves:
             self.say("220 2.0.0 go on", context)
             context.close(promise: nil)
-        case .none:
+        case .none, .leavesLater:
             self.say("220 2.0.0 go on", context)
             guard let tls = self.context else { return context.close(promise: nil) }
             do {

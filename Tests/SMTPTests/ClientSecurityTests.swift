@@ -222,6 +222,26 @@ import Testing
         }
     }
 
+    @Test(arguments: Self.levels)
+    func `TLS that ends before anything was heard through it has not come about, where it need not be`(
+        level: SecurityLevel
+    ) throws {
+        for end in [ClientSession.Event.disconnected, .tlsFailed("alert internal error")] {
+            let run = self.run(Self.permissions(level), Self.secured() + [end])
+            guard level == .opportunistic else {
+                #expect(self.problem(run.last) == nil)
+                continue
+            }
+            let (problem, reply) = try #require(self.problem(run.last))
+            #expect(problem == .handshakeFailed && reply.code == 451 && run.last.last == .close)
+            #expect(reply.lines[0].hasPrefix("TLS broke off behind the handshake: "))
+        }
+        let heard = self.run(Self.permissions(level), Self.secured(.passed, Self.hello("SIZE")) + [.disconnected])
+        #expect(heard.last == [.close])
+        let refused = Self.secured() + [.reply(Reply(502, nil, "EHLO?")), .disconnected]
+        #expect(self.problem(self.run(Self.permissions(level), refused).last) == nil)
+    }
+
     // MARK: TLS before the greeting
 
     @Test func `implicit TLS comes before everything else`() {
