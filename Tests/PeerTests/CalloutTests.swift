@@ -30,7 +30,10 @@ import ZoneFiles
         let directory: RecipientDirectory
         let warnings = Warnings()
 
-        init(_ address: Harness.Endpoint, _ setting: UnknownWhileDown = .defer) throws {
+        init(
+            _ address: Harness.Endpoint, _ setting: UnknownWhileDown = .defer, zone: String = "",
+            policies: PolicyLookup? = nil
+        ) throws {
             var options = RecipientVerificationOptions()
             var domain = DomainVerificationOptions()
             domain.unknownWhileDown = setting
@@ -38,16 +41,18 @@ import ZoneFiles
             options.wait = .seconds(60)
             self.folder = try TemporaryFolder()
             let hop = try NextHop(text: "[\(address.host)]:\(address.port)")
+            var forwarding = ForwarderOptions()
+            forwarding.loopbackMX = true
             let generation = ForwarderGeneration(
-                options: ForwarderOptions(), lifetimes: QueueOptions(),
+                options: forwarding, lifetimes: QueueOptions(),
                 routes: RouteTable { lane in lane == "example.test" ? .nextHops([hop]) : .discard }, lanes: .byDomain)
             let warnings = self.warnings
             self.verification = try Verification(
                 options,
                 Verification.Context(
                     state: self.folder.path, hostname: "mx2.example.test", listeners: [], interfaces: [],
-                    loop: self.loop, names: try ZoneService("$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\n"),
-                    clock: self.clock.wall, generation: { generation }, warn: { warnings.add($0) }))
+                    loop: self.loop, names: try ZoneService("$ORIGIN test.\n@ SOA ns admin 1 1h 1h 1d 60\n" + zone),
+                    clock: self.clock.wall, policies: policies, generation: { generation }, warn: { warnings.add($0) }))
             var sources = RecipientSources()
             sources.verifier = self.verification.recipients
             sources.verification = options
@@ -116,6 +121,19 @@ import ZoneFiles
             }
             #expect(reply.code == 450)
         }
+    }
+
+    @Test func `before a server is asked, its domain's policy is`() async throws {
+        let asked = Warnings()
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let fixture = try Fixture(try .free(), zone: "sender MX 10 mx\nmx A 127.0.0.9\n") { domain in
+            asked.add(domain)
+            return loop.makeSucceededFuture(.none)
+        }
+        let sender = try #require(Mailbox("s@sender.test"))
+        _ = try await fixture.verification.senders.verify(sender, on: fixture.loop).get()
+        #expect(asked.all == ["sender.test"])
+        await fixture.end()
     }
 
     @Test func `a Postfix that takes everybody is found out`() async throws {
