@@ -78,7 +78,7 @@ struct TLSCommand: AsyncParsableCommand {
 
     private static func show(_ certificate: TransportReport.Certificate) throws {
         let verdict = certificate.isVerified.map { $0 ? "verified" : "not verified: \(certificate.problem ?? "")" }
-        try self.line("  certificate: \(verdict ?? "not looked at")")
+        try self.line("  certificate: \(verdict ?? "anyone's will do")")
         try self.line("    subject \(certificate.subject), issuer \(certificate.issuer), until \(certificate.expires)")
         try self.line("    names \(certificate.names.joined(separator: ", "))")
         try self.line("    SHA-256 \(certificate.fingerprint)")

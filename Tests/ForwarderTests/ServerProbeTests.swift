@@ -21,7 +21,7 @@ import ZoneFiles
 
     private func probe(
         _ server: SecureServer, _ records: String = "", security: DNSSecurity = .secure, level: TLSLevel = .dane,
-        finding: STSFinding = .none
+        finding: STSFinding = .none, bogus: String? = nil
     ) async throws -> ProbedServer {
         let names = try ZoneService()
         try names.set(
@@ -33,6 +33,7 @@ import ZoneFiles
             \(records)
 
             """, security: security)
+        if let bogus { try names.fail(bogus, .tlsa, with: .bogus) }
         var options = ForwarderOptions()
         options.tls.level = level
         let probe = ServerProbe(
@@ -73,6 +74,18 @@ import ZoneFiles
         let probed = try await self.probe(server, finding: .policy(policy, fault: nil))
         #expect(!probed.visit.isUsable && probed.level == .dane)
         #expect(probed.visit.reason?.contains("MTA-STS") == true)
+        #expect(server.connections == 0)
+        try await server.end()
+    }
+
+    @Test func `a server whose TLSA records cannot be known is not talked to`() async throws {
+        let server = try await SecureServer(certificate: self.certificate)
+        let probed = try await self.probe(server, bogus: "_\(server.port)._tcp.in1.example.test")
+        #expect(!probed.visit.isUsable && probed.visit.reason?.contains("TLSA look-up error") == true)
+        guard case .failed(_, isBogus: true, _) = probed.associations else {
+            Issue.record("\(probed.associations)")
+            return
+        }
         #expect(server.connections == 0)
         try await server.end()
     }

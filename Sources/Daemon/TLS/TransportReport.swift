@@ -56,7 +56,7 @@ package struct TransportReport: Encodable, Sendable {
         package let mx: [String]
         /// Seconds.
         @OrNull package private(set) var maximumAge: Int?
-        /// The host may take the domain's mail.
+        /// The host may take the domain's mail; nil where the policy says nothing of hosts.
         @OrNull package private(set) var isAllowed: Bool?
         /// What is wrong with it.
         @OrNull package private(set) var problem: String?
@@ -161,7 +161,7 @@ extension TransportReport.Policy {
         self.mode = policy?.mode.rawValue
         self.mx = policy?.mxPatterns ?? []
         self.maximumAge = policy.map { Int($0.maximumAge.components.seconds) }
-        self.isAllowed = policy?.allows(host)
+        self.isAllowed = policy.flatMap { $0.mode == .none ? nil : $0.allows(host) }
         self.problem = problem
     }
 }
