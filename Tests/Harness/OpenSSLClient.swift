@@ -68,15 +68,7 @@ package enum OpenSSLClient {
         return (lines, Array((text + "QUIT\r\n").utf8))
     }
 
-    /// Asks the server for another handshake inside of a session of TLS 1.2, and stays.
-    package static func renegotiate(_ server: Endpoint) throws -> Subprocess {
-        let program = Self.program(server, .startTLS, ["-tls1_2"])
-        // Its letters are commands only while its input is open.
-        let script = "(echo R; exec tail -f /dev/null) | \"$0\" \"$@\""
-        return try Subprocess(Program("/bin/sh", ["-c", script, program.path] + program.arguments))
-    }
-
-    private static func program(_ server: Endpoint, _ way: Way, _ options: [String]) -> Program {
+    fileprivate static func program(_ server: Endpoint, _ way: Way, _ options: [String]) -> Program {
         Program("/usr/bin/openssl", ["s_client", "-connect", server.description] + way.options + options)
     }
 
@@ -95,5 +87,47 @@ package enum OpenSSLClient {
         let script = "openssl pkey -in \"$0\" -pubout -outform DER | openssl dgst -sha256"
         let output = try Program("/bin/sh", ["-c", script, key]).runOrThrow().output
         return String(output.trimmingCharacters(in: .whitespacesAndNewlines).suffix(64))
+    }
+}
+
+/// A session of `openssl s_client` after STARTTLS, line by line. A line that is one of its letters is a command to it,
+/// such as `R` (renegotiate) or `K` (change the keys).
+package final class OpenSSLDialog: Sendable {
+    private let folder: TemporaryFolder
+    private let input: Int32
+    private let process: Subprocess
+
+    package init(_ server: Endpoint, _ options: [String]) throws {
+        self.folder = try TemporaryFolder()
+        let path = self.folder.path("input")
+        // Open for reading too, so that nobody waits for the other to open it and it never ends.
+        guard mkfifo(path, 0o600) == 0 else { throw HarnessError("cannot make a pipe", code: errno) }
+        self.input = open(path, O_RDWR | O_CLOEXEC)
+        guard self.input >= 0 else { throw HarnessError("cannot open a pipe", code: errno) }
+        let program = OpenSSLClient.program(server, .startTLS, options)
+        let script = "input=$1; shift; exec \"$0\" \"$@\" <\"$input\""
+        self.process = try Subprocess(Program("/bin/sh", ["-c", script, program.path, path] + program.arguments))
+    }
+
+    deinit {
+        self.process.kill()
+        close(self.input)
+    }
+
+    /// In one write; it is read at once.
+    package func send(_ text: String) throws {
+        let bytes = Array(text.utf8)
+        guard write(self.input, bytes, bytes.count) == bytes.count else {
+            throw HarnessError("cannot write to a pipe", code: errno)
+        }
+    }
+
+    /// Waits until it has written so many lines that begin with this.
+    package func wait(for count: Int = 1, _ text: String) throws {
+        do {
+            try eventually("'\(text)'") {
+                self.process.output.split(whereSeparator: \.isNewline).filter { $0.contains(text) }.count >= count
+            }
+        } catch { throw HarnessError("\(error): \(self.process.output)") }
     }
 }

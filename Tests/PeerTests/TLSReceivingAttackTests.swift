@@ -4,66 +4,6 @@ import Testing
 
 /// Clients that mean no good around STARTTLS, with the handshakes of Python's `ssl`.
 @Suite(.serialized) struct TLSReceivingAttackTests {
-    private static let prelude = """
-        import socket, ssl, sys
-        port = int(sys.argv[1])
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-
-        def lines(stream):
-            text = b''
-            while True:
-                line = stream.readline()
-                text += line
-                if len(line) < 4 or line[3:4] != b'-':
-                    return text
-
-        def greeted():
-            connection = socket.create_connection(('127.0.0.1', port), 20)
-            stream = connection.makefile('rb')
-            assert lines(stream).startswith(b'220')
-            connection.sendall(b'EHLO client.example\\r\\n')
-            assert b'STARTTLS' in lines(stream)
-            return connection, stream
-
-        def asked():
-            connection, stream = greeted()
-            connection.sendall(b'STARTTLS\\r\\n')
-            assert lines(stream).startswith(b'220')
-            return connection
-
-        def connected(): return socket.create_connection(('127.0.0.1', port), 20)
-
-        def rest(connection):
-            text = b''
-            try:
-                while True:
-                    part = connection.recv(65536)
-                    if not part: return text
-                    text += part
-            except ConnectionResetError:
-                return text
-
-        def hello():
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            try: context.wrap_bio(incoming, outgoing).do_handshake()
-            except ssl.SSLWantReadError: pass
-            return outgoing.read()
-
-        """
-
-    /// What makes a connection on which a handshake is due.
-    private static func beginning(_ way: OpenSSLClient.Way) -> String { way == .startTLS ? "asked" : "connected" }
-
-    private func python(_ world: TLSReceivingWorld, _ way: OpenSSLClient.Way = .startTLS, running script: String) throws
-    {
-        let run = try Program(
-            "/usr/bin/python3", ["-c", Self.prelude + script, String(world.address(way).port)]
-        ).run(within: .seconds(120))
-        #expect(run.ending == .exited(0), "\(run.output)")
-    }
-
     @Test func `what stands behind STARTTLS in plain text is never done`() throws {
         let world = try TLSReceivingWorld()
         let injected = [
@@ -73,8 +13,7 @@ import Testing
             "\\r\\n", "x", "\\x16",
         ]
         for text in injected {
-            try self.python(
-                world,
+            try world.python(
                 running: """
                     connection, stream = greeted()
                     connection.sendall(b'STARTTLS\\r\\n\(text)')
@@ -84,8 +23,7 @@ import Testing
                     """)
         }
         // With the handshake in the same packet, it ends as well: nothing stands behind STARTTLS.
-        try self.python(
-            world,
+        try world.python(
             running: """
                 connection, stream = greeted()
                 connection.sendall(b'STARTTLS\\r\\n' + hello())
@@ -102,8 +40,7 @@ import Testing
 
     @Test func `commands in place of a handshake are not taken for commands`() throws {
         let world = try TLSReceivingWorld()
-        try self.python(
-            world,
+        try world.python(
             running: """
                 mail = b'MAIL FROM:<x@client.example>\\r\\nRCPT TO:<user@example.test>\\r\\n'
                 for text in [mail, b'GET / HTTP/1.1\\r\\n\\r\\n']:
@@ -121,8 +58,7 @@ import Testing
 
     @Test func `a client must say EHLO again, and what it said before is forgotten`() throws {
         let world = try TLSReceivingWorld()
-        try self.python(
-            world,
+        try world.python(
             running: """
                 secure = context.wrap_socket(asked())
                 stream = secure.makefile('rb')
@@ -142,10 +78,10 @@ import Testing
     @Test(arguments: OpenSSLClient.Way.allCases)
     func `a handshake that is never finished has the time of a command`(way: OpenSSLClient.Way) throws {
         let world = try TLSReceivingWorld(limits: "{connections_per_client: 0, command_timeout: 1s}")
-        try self.python(
-            world, way,
+        try world.python(
+            way,
             running: """
-                connection = \(Self.beginning(way))()
+                connection = \(TLSReceivingWorld.beginning(way))()
                 connection.sendall(hello()[:100])
                 # No octet brings new time.
                 connection.settimeout(0.2)
@@ -173,7 +109,7 @@ import Testing
             import signal
             kept = []
             for number in range(200):
-                connection = \(Self.beginning(way))()
+                connection = \(TLSReceivingWorld.beginning(way))()
                 connection.sendall(hello()[:number + 1])
                 kept.append(connection)
             print('all stand still', flush=True)
@@ -181,7 +117,7 @@ import Testing
 
             """
         let still = try Subprocess(
-            Program("/usr/bin/python3", ["-c", Self.prelude + script, String(world.address(way).port)]))
+            world.pythonProgram(way, running: script))
         try still.waitForOutput("all stand still")
         let report = try world.send(way)
         #expect(report.codes.suffix(2) == [250, 221], "\(report)")
@@ -194,8 +130,7 @@ import Testing
 
     @Test func `handshakes that are cut off anywhere leave nothing behind`() throws {
         let world = try TLSReceivingWorld()
-        try self.python(
-            world,
+        try world.python(
             running: """
                 for count in [1, 4, 5, 6, 11, 50, 100, 200, 300, 400, 500, 517]:
                     connection = asked()

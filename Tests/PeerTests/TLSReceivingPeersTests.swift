@@ -229,7 +229,7 @@ import Testing
         let cases: [(level: String, options: [String], arguments: [String], word: String)] = [
             ("encrypt", [], [], "Untrusted"), ("encrypt", authorities, [], "Trusted"),
             ("verify", authorities, ["mx2.example.test"], "Verified"),
-            ("verify", authorities, ["mx3.example.test"], "Trusted"),
+            ("verify", authorities, ["mx3.example.test"], "Untrusted"),
             ("secure", authorities, ["mx2.example.test"], "Verified"),
             ("fingerprint", ["-d", "sha256"], [fingerprint], "Verified"),
             ("fingerprint", ["-d", "sha256"], [other], "Untrusted"),

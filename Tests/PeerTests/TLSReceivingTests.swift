@@ -108,9 +108,12 @@ import Testing
 
     @Test func `a session of TLS 1.2 cannot be negotiated anew`() throws {
         let world = try TLSReceivingWorld()
-        let client = try OpenSSLClient.renegotiate(world.postern.address)
-        try client.waitForOutput("RENEGOTIATING")
-        try client.waitForOutput("no renegotiation")
+        let client = try OpenSSLDialog(world.postern.address, ["-tls1_2"])
+        try client.send("NOOP\r\n")
+        try client.wait(for: 1, "250 2.0.0 ")
+        try client.send("R\n")
+        try client.wait("RENEGOTIATING")
+        try client.wait("no renegotiation")
         try world.postern.waitUntilDeserted()
         #expect(try world.connect().new != nil)
     }
