@@ -31,10 +31,11 @@ import Testing
                 assert answer == b'', answer
 
                 """)
+        try world.postern.waitUntilDeserted()
+        try eventually("the log") { world.postern.events("refused").count >= injected.count + 1 }
         let refusals = world.postern.events("refused")
         #expect(refusals.count == injected.count + 1)
         #expect(refusals.allSatisfy { $0["reply"] == "503 5.5.0 Input behind STARTTLS" && $0["command"] == "STARTTLS" })
-        try world.postern.waitUntilDeserted()
         #expect(try world.postern.queued() == 0 && world.sink.count == 0)
     }
 
@@ -51,8 +52,8 @@ import Testing
                     assert answer == b'' or answer[0] == 0x15, answer
 
                 """)
-        #expect(world.postern.events("tls_failed").count == 2)
         try world.postern.waitUntilDeserted()
+        try eventually("the log") { world.postern.events("tls_failed").count == 2 }
         #expect(try world.postern.queued() == 0 && world.postern.events("queued").isEmpty)
     }
 

@@ -26,6 +26,7 @@ import Testing
         let new = "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))"
         #expect(traces.filter { $0.contains(old) }.count == 2, "\(traces)")
         #expect(traces.filter { $0.contains(new) }.count == 2, "\(traces)")
+        try eventually("the log") { world.postern.events("queued").count >= 4 }
         let logged = world.postern.events("queued").compactMap { $0["tls"] }
         let both = ["TLSv1.2/ECDHE-ECDSA-AES256-GCM-SHA384/256", "TLSv1.3/TLS_AES_256_GCM_SHA384/256"]
         #expect(logged.sorted() == [both[0], both[0], both[1], both[1]])
