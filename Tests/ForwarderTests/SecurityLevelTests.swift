@@ -172,8 +172,12 @@ struct SecurityLevelTests {
 
     @Test(
         arguments: [
-            (nil, "may or none"), ("may", "may or none"), ("none", "none"), ("dane", "may or none"),
-            ("encrypt", "encrypt"), ("verify", "verify names=mx.example.test sni=mx.example.test"),
+            (nil, "may or none"), ("none", "none"), ("encrypt", "encrypt"),
+            ("verify", "verify names=mx.example.test sni=mx.example.test"),
+            (
+                "dane protocols=>=TLSv1.3 servername=sni.test",
+                "dane 311 names=mx.example.test,example.test sni=sni.test"
+            ),
         ] as [(String?, String)])
     func `the sender overrules what the domain publishes, and no agreement with a next hop`(
         value: String?, expected: String
@@ -189,7 +193,32 @@ struct SecurityLevelTests {
             fixture.options.tls.level = level
             let plan = try await fixture.plan()
             #expect(plan.short == expected && plan.connection?.policy == nil)
+            let minimum: TLSVersion = value?.contains("TLSv1.3") == true ? .v1_3 : .v1_2
+            #expect(plan.connection?.minimumVersion == minimum)
         }
+        fixture.policies = []
+        fixture.options.tls.level = .none
+        #expect(try await fixture.outcome() == "none")
+    }
+
+    @Test(arguments: ["example.test", "mx.example.test"])
+    func `the sender does not say who gets our password`(key: String) async throws {
+        var fixture = try Self.fixture(.secure, tlsa: "3 1 1 $")
+        fixture.passwords = [(key, "me:hidden")]
+        fixture.requirement = .optional
+        let plan = try await fixture.plan()
+        #expect(plan.short == "dane 311 names=mx.example.test,example.test sni=mx.example.test")
+        #expect(plan.connection?.credentials?.user == "me" && plan.connection?.policy == nil)
+        fixture.options.tls.level = .daneOnly
+        #expect(try await fixture.plan().connection?.basis == .dane)
+        fixture.options.tls.level = .verify
+        #expect(try await fixture.plan().connection?.basis == .verify)
+        // A policy of the domain binds too.
+        fixture = try Self.fixture()
+        fixture.passwords = [(key, "me:hidden")]
+        fixture.requirement = .optional
+        fixture.finding = { _ in Self.policy(.enforce, "elsewhere.test") }
+        #expect(try await fixture.outcome() == "skip 4.7.5")
     }
 
     // MARK: REQUIRETLS (RFC 8689 §4.2.1)

@@ -58,7 +58,8 @@ struct ConnectionPlanner: Sendable {
     func plan(
         for server: ServerAddress, of destination: String, _ requirement: TLSRequirement
     ) -> EventLoopFuture<PlannedServer> {
-        let planner = SecurityPlanner(options: self.security.tls, policies: self.security.policies)
+        let planner = SecurityPlanner(
+            options: self.security.tls, policies: self.security.policies, passwords: self.security.passwords)
         let demand = planner.demand(of: server, for: requirement)
         return self.findAssociations(server, demand).flatMap { associations in
             self.findPolicy(planner.domain(for: server, demand, associations)).map { finding in

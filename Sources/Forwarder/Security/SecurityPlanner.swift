@@ -7,33 +7,42 @@ package import Mail
 ///
 /// - TLSA records come before a domain's policy where they can be checked against (RFC 8461 §2), and a policy before
 ///   `may`. Explicitly stronger levels stand above both, and `none` in the table means none.
-/// - `TLS-Required: No` takes back what the recipient's side publishes, and the level that holds for everybody. What the
-///   table says of this next hop stays: RFC 8689 §4.1 lets the sender speak about the policies of recipients' domains,
-///   not about what the administrator owes to a partner.
+/// - `TLS-Required: No` takes back what the recipient's side publishes, and the level that holds for everybody. Where the
+///   table has this next hop, or it gets a password of ours, it takes back nothing: RFC 8689 §4.1 lets the sender speak
+///   about the policies of recipients' domains, not about what the administrator owes to a partner, nor about who may
+///   have our password.
 /// - REQUIRETLS wants a proven way to the server (MX records proven, or named by the domain's policy, or a host that the
 ///   administrator named) and a server that proves its name (RFC 8689 §4.2.1).
 package struct SecurityPlanner: Sendable {
     let options: ForwarderTLSOptions
     private let policies: TLSPolicyTable
+    private let passwords: SASLPasswordTable
 
-    package init(options: ForwarderTLSOptions, policies: TLSPolicyTable) {
+    package init(options: ForwarderTLSOptions, policies: TLSPolicyTable, passwords: SASLPasswordTable = .empty) {
         self.options = options
         self.policies = policies
+        self.passwords = passwords
     }
 
     /// What is asked of a server before anything is looked up.
     package struct Demand: Hashable, Sendable {
         let policy: TLSPolicy
+        /// What the message may ask for, and does.
         let requirement: TLSRequirement
+        /// Whether the domain hears what becomes of it: not of mail that asked not to be protected, above all not of
+        /// reports (RFC 8460 §3).
+        let isReported: Bool
         /// Whether TLSA records must be known.
         package let wantsAssociations: Bool
         /// Whose policy counts where TLSA records do not decide; nil if none does.
         package let domain: String?
     }
 
-    package func demand(of server: ServerAddress, for requirement: TLSRequirement) -> Demand {
+    package func demand(of server: ServerAddress, for asked: TLSRequirement) -> Demand {
         let explicit = server.origin.hop.flatMap { self.policies.policy(for: $0) }
-        let policy = self.policy(explicit, requirement)
+        let isBound = explicit != nil || self.passwords.password(of: server) != nil
+        let requirement = asked == .optional && isBound ? .unspecified : asked
+        let policy = explicit ?? TLSPolicy(self.level(for: requirement))
         var wantsAssociations = false
         var wantsPolicy = false
         switch policy.level {
@@ -53,18 +62,14 @@ package struct SecurityPlanner: Sendable {
         }
         if requirement == .required, policy.level == .verify { wantsPolicy = true }
         return Demand(
-            policy: policy, requirement: requirement, wantsAssociations: wantsAssociations,
+            policy: policy, requirement: requirement, isReported: server.origin.domain != nil && asked != .optional,
+            wantsAssociations: wantsAssociations,
             domain: wantsPolicy && self.options.mtaSTS ? server.origin.domain : nil)
     }
 
-    private func policy(_ explicit: TLSPolicy?, _ requirement: TLSRequirement) -> TLSPolicy {
-        guard requirement == .optional else { return explicit ?? TLSPolicy(self.options.level) }
-        switch explicit?.level ?? self.options.level {
-        case .none, .may: return explicit ?? TLSPolicy(self.options.level)
-        // Of what the recipient's side publishes, wherever the level stands.
-        case .dane: return TLSPolicy(.may)
-        case .encrypt, .daneOnly, .fingerprint, .verify, .secure: return explicit ?? TLSPolicy(.may)
-        }
+    /// For a next hop that is not in the table.
+    private func level(for requirement: TLSRequirement) -> TLSLevel {
+        requirement == .optional && self.options.level != .none ? .may : self.options.level
     }
 
     /// Whose policy is looked at beside these TLSA records; nil for none. Where MX records are not proven, TLSA records
@@ -85,10 +90,8 @@ package struct SecurityPlanner: Sendable {
     ) -> PlannedServer {
         var decision = SecurityDecision(server: server, demand: demand, options: self.options)
         let plan = decision.plan(associations, finding)
-        // Nothing is reported of mail that asked not to be protected, above all of reports (RFC 8460 §3).
-        let isReported = server.origin.domain != nil && demand.requirement != .optional
         return PlannedServer(
-            plan: isReported ? plan : plan.unreported, noticed: isReported ? decision.noticed : [])
+            plan: demand.isReported ? plan : plan.unreported, noticed: demand.isReported ? decision.noticed : [])
     }
 }
 
