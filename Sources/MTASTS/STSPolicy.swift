@@ -39,6 +39,9 @@ package enum STSFinding: Hashable, Sendable {
     /// It announces one that cannot be had, and none is in force: mail goes as without (RFC 8461 §5), and it is
     /// reported.
     case unavailable(STSFault)
+    /// Whether it has one cannot be said now, which is no fault that it could be told: DNS fails, or too much is under
+    /// way here. None is in force. Mail goes as without; what needs a proof waits. The text is for replies.
+    case unknown(String)
 }
 
 /// Why a policy could not be had (RFC 8460 §4.3.2.1).

@@ -99,17 +99,27 @@ package final class STSService: Sendable {
         guard let name = DomainName(domain), let owner = DNSName("_mta-sts.\(name.ascii)") else {
             return self.loop.makeSucceededFuture(.none)
         }
-        let record = self.loop.makePromise(of: STSRecord?.self)
-        self.names.resolve(DNSQuestion(owner, .txt), on: self.loop) { record.succeed(STSRecord($0)) }
-        return record.futureResult.flatMap { self.finding(of: name.ascii, $0) }
+        let announcement = self.loop.makePromise(of: Announcement.self)
+        self.names.resolve(DNSQuestion(owner, .txt), on: self.loop) { announcement.succeed(Announcement($0)) }
+        return announcement.futureResult.flatMap { self.finding(of: name.ascii, $0) }
     }
 
-    private func finding(of domain: String, _ record: STSRecord?) -> EventLoopFuture<STSFinding> {
-        let entry = self.cache.entry(of: domain)
-        // No record, or DNS does not say: what is in force stays in force (RFC 8461 §3.3).
-        guard let id = record?.id else {
-            return self.loop.makeSucceededFuture(entry?.policyInForce.map { .policy($0, fault: nil) } ?? .none)
+    private func finding(of domain: String, _ announcement: Announcement) -> EventLoopFuture<STSFinding> {
+        switch announcement {
+        case .record(let record): self.finding(of: domain, version: record.id)
+        // What is in force stays in force (RFC 8461 §3.3).
+        case .none: self.loop.makeSucceededFuture(self.inForce(domain) ?? .none)
+        case .unknown(let why):
+            self.loop.makeSucceededFuture(self.inForce(domain) ?? .unknown("its MTA-STS record is not known: \(why)"))
         }
+    }
+
+    private func inForce(_ domain: String) -> STSFinding? {
+        self.cache.entry(of: domain)?.policyInForce.map { .policy($0, fault: nil) }
+    }
+
+    private func finding(of domain: String, version id: String) -> EventLoopFuture<STSFinding> {
+        let entry = self.cache.entry(of: domain)
         if let entry, entry.id == id {
             self.refresh(domain, entry)
             return self.loop.makeSucceededFuture(entry.policyInForce.map { .policy($0, fault: nil) } ?? .none)
@@ -211,15 +221,22 @@ extension STSEntry {
     fileprivate var policyInForce: STSPolicy? { self.policy.mode == .none ? nil : self.policy }
 }
 
-extension STSRecord {
-    /// Nil where there is none, and where DNS does not say.
-    fileprivate init?(_ result: DNSResult) {
-        guard case .success(let answer) = result else { return nil }
-        let strings = answer.records.compactMap { record in
-            if case .txt(let strings) = record { strings } else { nil }
+/// What a domain's record says.
+private enum Announcement: Sendable {
+    case record(STSRecord)
+    case none
+    case unknown(String)
+
+    init(_ result: DNSResult) {
+        switch result {
+        case .success(let answer):
+            let strings = answer.records.compactMap { record in
+                if case .txt(let strings) = record { strings } else { nil }
+            }
+            self = STSRecord.find(in: strings).map { .record($0) } ?? .none
+        case .failure(.noSuchName), .failure(.noData), .failure(.invalidName): self = .none
+        case .failure(let failure): self = .unknown("\(failure)")
         }
-        guard let record = Self.find(in: strings) else { return nil }
-        self = record
     }
 }
 

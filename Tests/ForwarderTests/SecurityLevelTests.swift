@@ -107,6 +107,14 @@ struct SecurityLevelTests {
         #expect(plan.connection?.basis == .sts && plan.failures == [.stsWebPKIInvalid])
     }
 
+    @Test func `a policy that is not known stops no ordinary mail, and is no news for the domain`() async throws {
+        var fixture = try Self.fixture()
+        fixture.finding = { _ in .unknown("timeout") }
+        let plan = try await fixture.plan()
+        #expect(plan.short == "may or none" && plan.failures.isEmpty)
+        #expect(plan.connection?.policy == .init(type: .none, domain: "example.test"))
+    }
+
     /// Which levels leave a domain's policy to decide: those that would go without proof by themselves.
     @Test(arguments: [
         ("may", "sts"), ("dane", "sts"), ("none", "none"), ("encrypt", "encrypt"), ("verify", "verify"),
@@ -235,6 +243,7 @@ struct SecurityLevelTests {
             (.insecure, nil, "none", "skip 5.7.10"),
             (.insecure, nil, "other", "skip 5.7.10"),
             (.insecure, nil, "unavailable", "skip 4.7.5"),
+            (.insecure, nil, "unknown", "skip 4.7.5"),
         ] as [(DNSSecurity, String?, String?, String)])
     func `the way must be proven and the server too`(
         security: DNSSecurity, tlsa: String?, finding: String?, expected: String
@@ -250,6 +259,7 @@ struct SecurityLevelTests {
                 case "none": Self.policy(.none)
                 case "other": Self.policy(.enforce, "elsewhere.test")
                 case "unavailable": .unavailable(STSFault(.stsPolicyFetchError, "404"))
+                case "unknown": .unknown("timeout")
                 case _: STSFinding.none
                 }
             }

@@ -55,9 +55,32 @@ struct STSServiceTests {
             fixture.clock.advance(.seconds(604_799))
             #expect(try await service.finding(of: "a.test").get() == .policy(self.enforced, fault: nil))
             fixture.clock.advance(.seconds(1))
+            try fixture.names.fail("_mta-sts.a.test", with: nil)
             #expect(try await service.finding(of: "a.test").get() == .none)
         }
         #expect(fixture.fetcher.asked.count == 1)
+    }
+
+    @Test func `A record that DNS does not tell is no record that is not there`() async throws {
+        let fixture = try STSFixture()
+        try fixture.publish("a.test", id: "1")
+        fixture.fetcher.set("a.test", .success(STSFixture.policy(.none)))
+        try await fixture.with { (service, _) async throws in
+            for _ in 0..<2 {
+                for fault in [.serverFailure, .timeout, .bogus] as [ZoneService.Fault] {
+                    try fixture.names.fail("_mta-sts.a.test", with: fault)
+                    let finding = try await service.finding(of: "a.test").get()
+                    guard case .unknown(let why) = finding else {
+                        Issue.record("\(fault) gives \(finding)")
+                        continue
+                    }
+                    #expect(why.hasPrefix("its MTA-STS record is not known: "))
+                }
+                // Nor does a policy of mode none tell: the next one may be another.
+                try fixture.names.fail("_mta-sts.a.test", with: nil)
+                #expect(try await service.finding(of: "a.test").get() == .none)
+            }
+        }
     }
 
     @Test func `A policy that cannot be had is told, and not tried again for a while`() async throws {

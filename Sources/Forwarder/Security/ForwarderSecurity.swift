@@ -94,10 +94,8 @@ struct ConnectionPlanner: Sendable {
 
     private func findPolicy(_ domain: String?) -> EventLoopFuture<STSFinding> {
         guard let domain else { return self.loop.makeSucceededFuture(.none) }
-        // A look-up does not fail; if one did, the mail would wait until it does not.
-        return self.policies(domain).hop(to: self.loop).flatMapError { error in
-            self.loop.makeSucceededFuture(.unavailable(STSFault(.stsPolicyFetchError, "\(error)")))
-        }
+        // A look-up does not fail; if one did, it would be no fault of the domain.
+        return self.policies(domain).hop(to: self.loop).flatMapErrorThrowing { .unknown("\($0)") }
     }
 
     /// What the destination adds to a plan: TLS from the start, and who we are.

@@ -168,6 +168,7 @@ struct SecurityDecision {
         // It may be there tomorrow.
         case .unavailable(let fault):
             return self.reply("no proof that it is a server of \(self.domain): \(fault.reason)")
+        case .unknown(let why): return self.reply("no proof that it is a server of \(self.domain): \(why)")
         case .none, .policy: return self.needed("nothing proves that it is a server of \(self.domain)")
         }
     }
@@ -230,7 +231,7 @@ struct SecurityDecision {
     private mutating func notice(_ finding: STSFinding) {
         let (fault, policy): (STSFault?, TransportObservation.Policy)
         switch finding {
-        case .none: return
+        case .none, .unknown: return
         case .policy(let present, let problem): (fault, policy) = (problem, self.published(present))
         case .unavailable(let problem): (fault, policy) = (problem, .init(type: .sts, domain: self.domain))
         }
