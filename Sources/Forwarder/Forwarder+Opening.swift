@@ -115,7 +115,7 @@ extension Forwarder: ClientHandlerDelegate {
         if let attempt, attempt.plan.mayGoWithout, problem == .handshakeFailed {
             return self.connect(handler.connection, attempt.server, attempt.plan.withoutTLS)
         }
-        let isLasting = problem.isLasting && (attempt?.plan.isRequireTLS ?? false)
+        let isLasting = attempt.map { problem.isLasting(for: $0.plan) } ?? false
         let detail = problem == .requireTLSNotOffered ? Reply.Detail(7, 30) : Reply.Detail(7, 10)
         let text = "\(handler.server): \(reply.text)"
         self.fail(

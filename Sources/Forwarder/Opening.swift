@@ -86,10 +86,12 @@ extension SecurityProblem {
     }
 
     /// The server will not be fit for REQUIRETLS tomorrow either. A certificate that is wrong, or a handshake that
-    /// fails, may be mended, and the mail can wait for it.
-    var isLasting: Bool {
+    /// fails, may be mended; and where TLS is promised, whoever stands between may have taken away the offer of it. For
+    /// that the mail can wait. What a server says of REQUIRETLS it says after it has proved who it is.
+    func isLasting(for plan: ConnectionPlan) -> Bool {
         switch self {
-        case .notOffered, .requireTLSNotOffered: true
+        case .notOffered: plan.isRequireTLS && !plan.isTLSPromised
+        case .requireTLSNotOffered: plan.isRequireTLS
         case .refused, .handshakeFailed, .notAuthenticated, .authenticationRefused, .mechanismMissing: false
         }
     }

@@ -263,6 +263,28 @@ import ZoneFiles
         try await server.end()
     }
 
+    @Test func `REQUIRETLS waits if promised TLS is not offered, and else comes back`() async throws {
+        let server = try await SecureServer(flaw: .offersNothing)
+        let names = try self.zone(server.port, self.association(self.certificate))
+        try await self.forward(port: server.port, names, requirement: .required, delivered: false) {
+            (fixture) async throws in
+            #expect(try fixture.messages().map(\.about) == [nil])
+        }
+        let fixture = try ForwarderFixture(
+            routes: ["example.test": "smtp:example.test:\(server.port)", "client.example": "retry:"],
+            options: Self.options(), names: try self.zone(server.port, ""))
+        try await withForwarder(fixture) { fixture in
+            fixture.forwarder.start(ticks: nil)
+            try await fixture.add(try envelope(tls: .required))
+            try await fixture.waitUntil("there is a notice") {
+                try fixture.messages().contains { $0.about != nil }
+            }
+            let notice = try #require(try fixture.messages().first { $0.about != nil })
+            #expect(try fixture.content(notice).contains("Status: 5.7.10"))
+        }
+        try await server.end()
+    }
+
     @Test func `TLS-Required No overrules what the domain publishes, and is reported to nobody`() async throws {
         let server = try await SecureServer(certificate: self.certificate)
         let names = try self.zone(server.port, Self.wrong)

@@ -269,6 +269,29 @@ struct SecurityLevelTests {
         }
     }
 
+    /// Only where nobody promised STARTTLS does its absence say that the server will never have it.
+    @Test(
+        arguments: [
+            (nil, nil, .none, false), (nil, nil, policy(.none), false), ("3 1 1 $", nil, .none, true),
+            ("1 1 1 $", nil, .none, true), (nil, nil, policy(.enforce, "mx.example.test"), true),
+            (nil, nil, policy(.testing, "mx.example.test"), true), (nil, nil, .unknown("timeout"), true),
+            (nil, nil, .unavailable(STSFault(.stsPolicyFetchError, "404")), true), (nil, "may", .none, false),
+            (nil, "encrypt", .none, true), (nil, "verify", .none, true), (nil, "secure", .none, true),
+            (nil, "fingerprint match=\(print)", .none, true),
+        ] as [(String?, String?, STSFinding, Bool)])
+    func `who promised TLS is waited for`(tlsa: String?, value: String?, finding: STSFinding, waits: Bool) async throws
+    {
+        var fixture = try Self.fixture(.secure, tlsa: tlsa)
+        fixture.requirement = .required
+        fixture.finding = { _ in finding }
+        fixture.policies = value.map { [("example.test", $0)] } ?? []
+        let plan = try #require(try await fixture.plan().connection)
+        #expect(SecurityProblem.notOffered.isLasting(for: plan) == !waits)
+        #expect(SecurityProblem.requireTLSNotOffered.isLasting(for: plan))
+        #expect(!SecurityProblem.refused.isLasting(for: plan))
+        #expect(!SecurityProblem.notOffered.isLasting(for: plan.withoutTLS))
+    }
+
     @Test func `hosts and levels of the administrator are proof enough`() async throws {
         var fixture = try Self.fixture()
         fixture.requirement = .required

@@ -23,6 +23,9 @@ package struct ConnectionPlan: Hashable, Sendable {
     package var mayGoWithout = false
     package var isImplicit = false
     package var isRequireTLS = false
+    /// The domain or the administrator says that the server has TLS, or it is not known whether the domain does. Told of
+    /// mail with REQUIRETLS only.
+    package var isTLSPromised = false
     package var credentials: SASLCredentials?
     /// Under what its outcome is reported; nil if it is not.
     package var policy: TransportObservation.Policy?

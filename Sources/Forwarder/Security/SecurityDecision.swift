@@ -135,16 +135,19 @@ struct SecurityDecision {
         switch self.demand.policy.level {
         case .none: return .skip(self.needed("no TLS is used with it"))
         // These bind the certificate to what the administrator says: no record can lead astray.
-        case .fingerprint, .secure: return .connect(self.requiring(self.named))
-        case .verify: return self.proof(finding).map { .skip($0) } ?? .connect(self.requiring(self.named))
+        case .fingerprint, .secure: return .connect(self.requiring(self.named, isPromised: true))
+        case .verify:
+            return self.proof(finding).map { .skip($0) } ?? .connect(self.requiring(self.named, isPromised: true))
         case .may, .encrypt, .dane, .daneOnly: break
         }
         if let reply = self.proof(finding) { return .skip(reply) }
+        var isPromised = finding.promisesTLS || self.demand.isEncryptionExplicit
         switch associations {
         case .failed(let base, let isBogus, let why): return self.failed(base, isBogus, why)
         case .usable(let usable, let base, let records):
-            return .connect(self.requiring(self.matching(usable, base, records)))
+            return .connect(self.requiring(self.matching(usable, base, records), isPromised: true))
         case .unusable(let base, let records):
+            isPromised = true
             self.notice(Self.policy(records, base), .tlsaInvalid, "none of the TLSA records can be used")
         case .none: break
         }
@@ -156,7 +159,8 @@ struct SecurityDecision {
         }
         return .connect(
             self.requiring(
-                self.make(basis, .authenticated, .names([self.host]), serverName: self.host, policy: published)))
+                self.make(basis, .authenticated, .names([self.host]), serverName: self.host, policy: published),
+                isPromised: isPromised))
     }
 
     /// Why the way to the server is not proven; nil if it is (RFC 8689 §4.2.1, 1).
@@ -173,9 +177,10 @@ struct SecurityDecision {
         }
     }
 
-    private func requiring(_ plan: ConnectionPlan) -> ConnectionPlan {
+    private func requiring(_ plan: ConnectionPlan, isPromised: Bool) -> ConnectionPlan {
         var plan = plan
         plan.isRequireTLS = true
+        plan.isTLSPromised = isPromised
         return plan
     }
 
@@ -237,6 +242,17 @@ struct SecurityDecision {
         }
         guard let fault else { return }
         self.noticed.append(.init(policy: policy, failure: fault.failure, reason: fault.reason, isOfDomain: true))
+    }
+}
+
+extension STSFinding {
+    /// The domain says that its servers have TLS, or may say so.
+    fileprivate var promisesTLS: Bool {
+        switch self {
+        case .policy(let policy, _): policy.mode != .none
+        case .unavailable, .unknown: true
+        case .none: false
+        }
     }
 }
 

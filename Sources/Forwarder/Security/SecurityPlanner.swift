@@ -32,6 +32,8 @@ package struct SecurityPlanner: Sendable {
         /// Whether the domain hears what becomes of it: not of mail that asked not to be protected, above all not of
         /// reports (RFC 8460 §3).
         let isReported: Bool
+        /// The administrator says of this next hop, and not of all, that it has TLS; a password says so too.
+        let isEncryptionExplicit: Bool
         /// Whether TLSA records must be known.
         package let wantsAssociations: Bool
         /// Whose policy counts where TLSA records do not decide; nil if none does.
@@ -40,8 +42,8 @@ package struct SecurityPlanner: Sendable {
 
     package func demand(of server: ServerAddress, for asked: TLSRequirement) -> Demand {
         let explicit = server.origin.hop.flatMap { self.policies.policy(for: $0) }
-        let isBound = explicit != nil || self.passwords.password(of: server) != nil
-        let requirement = asked == .optional && isBound ? .unspecified : asked
+        let hasPassword = self.passwords.password(of: server) != nil
+        let requirement = asked == .optional && (explicit != nil || hasPassword) ? .unspecified : asked
         let policy = explicit ?? TLSPolicy(self.level(for: requirement))
         var wantsAssociations = false
         var wantsPolicy = false
@@ -63,6 +65,7 @@ package struct SecurityPlanner: Sendable {
         if requirement == .required, policy.level == .verify { wantsPolicy = true }
         return Demand(
             policy: policy, requirement: requirement, isReported: server.origin.domain != nil && asked != .optional,
+            isEncryptionExplicit: explicit?.level == .encrypt || hasPassword,
             wantsAssociations: wantsAssociations,
             domain: wantsPolicy && self.options.mtaSTS ? server.origin.domain : nil)
     }
