@@ -83,6 +83,29 @@ struct TLSPolicyTableTests {
         #expect(self.problems([("good.test", "may"), ("bad.test", value)]).map(\.line) == [2])
     }
 
+    @Test(arguments: [
+        ("[192.0.2.1]", "secure", "192.0.2.1"), ("[192.0.2.1]", "verify", "192.0.2.1"),
+        ("[2001:DB8::1]:587", "secure", "2001:db8::1"),
+        ("[192.0.2.1]", "secure match=hostname:nexthop:dot-nexthop:192.0.2.1", "192.0.2.1"),
+        ("[192.0.2.1]", "secure match=relay.test:.relay.test", "relay.test,.relay.test"),
+        ("relay.test", "secure match=192.0.2.1", "192.0.2.1"),
+    ])
+    func `an address as next hop is a name by itself`(hop: String, value: String, names: String) throws {
+        let (table, hop) = (try self.table([(hop, value)]), try NextHop(text: hop))
+        let host = if case .address(let address) = hop.host { "\(address)" } else { "mx.relay.test" }
+        #expect(table.policy(for: hop)?.names(of: host, behind: hop).joined(separator: ",") == names)
+    }
+
+    @Test(arguments: [
+        ("relay.test", "secure match=nexthop:192.0.2.1"), ("relay.test", "verify match=192.0.2.1:hostname"),
+        ("relay.test", "secure match=192.0.2.1:192.0.2.2"), (".relay.test", "secure match=192.0.2.1:a.test"),
+        ("[192.0.2.1]", "secure match=192.0.2.2:nexthop"), ("[192.0.2.1]", "secure match=nexthop:relay.test"),
+        ("[2001:db8::1]:587", "verify match=hostname:relay.test"), ("[192.0.2.1]", "secure match=dot-nexthop"),
+    ])
+    func `an address does not stand beside names`(hop: String, value: String) {
+        #expect(self.problems([("good.test", "secure"), (hop, value)]).map(\.line) == [2])
+    }
+
     @Test func `all problems are told, and a next hop may stand there once`() {
         let lines = [("a.test", "x"), ("[h.test]:25", "may"), ("[h.test]", "none"), ("a b@c", "may")]
         #expect(self.problems(lines).map(\.line) == [1, 3])

@@ -23,6 +23,7 @@ package struct TLSPolicyTable: Hashable, Sendable {
                     self.warn(line.line, "'\(line.key)' is no next hop: nothing is looked up under it")
                     continue
                 }
+                try policy.checkNames(behind: line.key)
                 guard places[key] == nil else {
                     throw TLSPolicyError("'\(line.key)' is the next hop of line \(places[key] ?? 0)")
                 }
@@ -84,21 +85,45 @@ package struct TLSPolicy: Hashable, Sendable {
         }
     }
 
-    /// The names of which the certificate must have one.
+    /// The names of which the certificate must have one. A next hop that is an address has no name but that.
     package func names(of host: String, behind hop: NextHop?) -> [String] {
-        var nextHop = host
         switch hop?.host {
-        case .name(let name)?: nextHop = name
-        case .address(let address)?: nextHop = "\(address)"
-        case nil: break
+        case .address(let address)?: self.names(of: address)
+        case .name(let name)?: self.names.map { $0.text(host: host.asciiLowercased, nextHop: name) }
+        case nil: self.names.map { $0.text(host: host.asciiLowercased, nextHop: host) }
         }
-        return self.names.map { name in
-            switch name {
-            case .hostname: host.asciiLowercased
-            case .nextHop: nextHop
-            case .belowNextHop: ".\(nextHop)"
-            case .fixed(let text): text
-            }
+    }
+
+    private func names(of address: IPAddress) -> [String] {
+        var names: [String] = []
+        for name in self.names where name != .belowNextHop {
+            let text = name.text(host: "\(address)", nextHop: "\(address)")
+            if !names.contains(text) { names.append(text) }
+        }
+        return names
+    }
+
+    /// OpenSSL asks for an address in addition to names, not instead of them, and for one only.
+    ///
+    /// - Parameter key: of the entry, which is a next hop or begins with a dot.
+    fileprivate func checkNames(behind key: String) throws(TLSPolicyError) {
+        guard self.level == .verify || self.level == .secure else { return }
+        // What begins with a dot stands for names, as does what is no next hop.
+        let names = self.names(of: "a.invalid", behind: try? NextHop(text: key))
+        guard !names.isEmpty else { throw TLSPolicyError("match: there is nothing below an address") }
+        guard names.count == 1 || !names.contains(where: { IPAddress($0) != nil }) else {
+            throw TLSPolicyError("match: an address must stand there alone, without names and other addresses")
+        }
+    }
+}
+
+extension TLSPolicy.Name {
+    fileprivate func text(host: String, nextHop: String) -> String {
+        switch self {
+        case .hostname: host
+        case .nextHop: nextHop
+        case .belowNextHop: ".\(nextHop)"
+        case .fixed(let text): text
         }
     }
 }
