@@ -84,7 +84,7 @@ struct ForwarderTables {
     }
 
     /// What would fail at the first connection fails here.
-    private static func checkAuthorities(_ path: String?, _ loader: TableLoader) {
+    static func checkAuthorities(_ path: String?, _ loader: TableLoader) {
         guard let path else { return }
         do throws(TLSError) { _ = try TLSClientContext(TLSClientOptions(authorities: path)) } catch {
             loader.add(FileError(file: path, message: "no authorities: \(error)"))

@@ -48,6 +48,7 @@ package struct Generation: Sendable {
         let access = configuration.screener.access.elements.compactMap { loader.step($0) }
         loader.checkReadable(configuration.resolver.trustAnchor)
         let tables = ForwarderTables(configuration.forwarder, file: file, loader)
+        ForwarderTables.checkAuthorities(configuration.mtaSTS.authorities, loader)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
         let relay = RelayPolicy(
             relayDomains: DomainSet(keys: domains), relayNetworks: configuration.relayNetworks, recipients: recipients,
@@ -78,6 +79,7 @@ package struct Generation: Sendable {
             options: configuration.forwarder, lifetimes: configuration.queue,
             routes: RouteTable { Self.route(ofLane: $0, transport) }, lanes: LaneNaming { transport.lane($0) },
             policies: tables.policies, passwords: tables.passwords,
+            webAuthorities: configuration.mtaSTS.authorities,
             sign: { try authentication.keys.sign($0, at: WallClock.system.now()) })
         self.laneFingerprint = transport.laneFingerprint
         for (table, reference) in zip(recipients, configuration.relayRecipients.tables) {

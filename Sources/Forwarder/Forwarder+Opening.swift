@@ -182,7 +182,7 @@ extension TLSContexts {
         case .none: nil
         case .opportunistic, .encrypted, .authenticated:
             ConnectionSecurity(
-                context: try self.context(plan.minimumVersion),
+                context: try self.context(plan.minimumVersion, plan.trust),
                 request: TLSClientRequest(serverName: plan.serverName, verification: plan.verification))
         }
     }

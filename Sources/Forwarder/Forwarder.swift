@@ -17,12 +17,13 @@ package struct ForwarderGeneration: Sendable {
 
     package init(
         options: ForwarderOptions, lifetimes: QueueOptions, routes: RouteTable, lanes: LaneNaming,
-        policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty,
+        policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty, webAuthorities: String? = nil,
         sign: @escaping @Sendable (_ content: [UInt8]) throws -> [UInt8] = { _ in [] }
     ) {
         self.sign = sign
-        self.security = ForwarderSecurity(options, policies: policies, passwords: passwords)
-        self.contexts = TLSContexts(authorities: options.tls.authorities)
+        self.security = ForwarderSecurity(
+            options, policies: policies, passwords: passwords, webAuthorities: webAuthorities)
+        self.contexts = TLSContexts(self.security)
         self.options = options
         self.lifetimes = lifetimes
         self.routes = routes

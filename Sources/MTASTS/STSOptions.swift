@@ -7,6 +7,7 @@ package struct STSOptions: Options, OptionValue {
     package var refresh = Duration.seconds(86_400)
     package var retry = Duration.seconds(300)
     package var concurrency = 16
+    package var authorities: String?
     package var port = 443
     package var allowLoopback = false
 
@@ -27,6 +28,10 @@ package struct STSOptions: Options, OptionValue {
         ),
         .init("retry", \.retry, "How long it is not tried again when it failed; `5m` at least."),
         .init("concurrency", \.concurrency, "Policies that are fetched at the same time."),
+        .init(
+            "authorities", \.authorities,
+            "A PEM file with the authorities of servers that have policies, of the mail servers that policies name, and "
+                + "of servers that reports are posted to, instead of the system's."),
         .init("port", \.port, "The port of the servers of policies: for tests."),
         .init(
             "allow_loopback", \.allowLoopback,

@@ -15,7 +15,7 @@ struct ForwarderTablesTests {
         try self.folder.write("rules/recipients", "user@example.test x\n")
     }
 
-    private func generation(_ forwarder: String) throws(FileErrors) -> Generation {
+    private func generation(_ forwarder: String, policies: String = "{}") throws(FileErrors) -> Generation {
         let text = """
             hostname: mx2.example.test
             rules: \(self.folder.path("rules"))
@@ -23,6 +23,7 @@ struct ForwarderTablesTests {
             transport: texthash:transport
             relay_recipients: texthash:recipients
             forwarder: \(forwarder)
+            mta_sts: \(policies)
 
             """
         let path: String
@@ -31,9 +32,9 @@ struct ForwarderTablesTests {
     }
 
     /// Each error without the name of the folder.
-    private func errors(_ forwarder: String) -> [String] {
+    private func errors(_ forwarder: String, policies: String = "{}") -> [String] {
         do {
-            _ = try self.generation(forwarder)
+            _ = try self.generation(forwarder, policies: policies)
             return []
         } catch { return error.list.map { $0.description.replacing(self.folder.path + "/", with: "") } }
     }
@@ -69,6 +70,8 @@ struct ForwarderTablesTests {
         #expect(self.errors("{tls: {level: fingerprint}}").contains { $0.contains("needs fingerprints") })
         #expect(self.errors("{tls: {level: sometimes}}").contains { $0.contains("dane-only") })
         #expect(self.errors("{tls: {authorities: /nowhere}}").contains { $0.hasPrefix("/nowhere: no authorities") })
+        let errors = self.errors("{}", policies: "{authorities: /nowhere}")
+        #expect(errors.count == 1 && errors.first?.hasPrefix("/nowhere: no authorities") == true)
         #expect(self.errors("{sasl: {mechanisms: [CRAM-MD5]}}").contains { $0.contains("SCRAM-SHA-256") })
         #expect(self.errors("{sasl: {mechanisms: []}}").count == 1)
     }

@@ -59,8 +59,8 @@ struct ReportServicePostTests {
             hostname: mx2.example.test
             rules: \(folder.path("rules"))
             state: \(folder.path("state"))
-            forwarder: {tls: {authorities: \(authority.root)}}
-            mta_sts: {allow_loopback: true}
+            forwarder: {tls: {authorities: \(try CertificateAuthority("Partners").root)}}
+            mta_sts: {allow_loopback: true, authorities: \(authority.root)}
 
             """)
         let generation = try Generation(file: folder.path("postern.yaml"), number: 1)

@@ -82,7 +82,8 @@ final class ForwarderFixture: Sendable {
         ForwarderGeneration(
             options: options, lifetimes: lifetimes, routes: RouteTable { lane in Self.route(lane, routes) },
             lanes: .byDomain, policies: try TLSPolicyTable(SecurityTables.lines(tables.policies)),
-            passwords: try SASLPasswordTable(SecurityTables.lines(tables.passwords)), sign: sign)
+            passwords: try SASLPasswordTable(SecurityTables.lines(tables.passwords)),
+            webAuthorities: tables.webAuthorities, sign: sign)
     }
 
     /// Goes over to other options.
@@ -182,6 +183,8 @@ final class ForwarderFixture: Sendable {
 struct SecurityTables: Sendable {
     var policies: [(String, String)] = []
     var passwords: [(String, String)] = []
+    /// A PEM file.
+    var webAuthorities: String?
 
     static func lines(_ pairs: [(String, String)]) -> [SecurityTableLine] {
         zip(pairs, 1...).map { SecurityTableLine(key: $0.0.0, value: $0.0.1, line: $0.1) }

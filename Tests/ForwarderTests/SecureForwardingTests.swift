@@ -203,15 +203,12 @@ import ZoneFiles
 
     @Test func `a certificate that a policy asks for is enough`() async throws {
         let authority = try CertificateAuthority()
-        let files = try authority.certificate(for: "in1.example.test")
-        let certificate = try TLSCertificate(
-            chain: Array(try Data(contentsOf: URL(fileURLWithPath: files.chain))),
-            key: Array(try Data(contentsOf: URL(fileURLWithPath: files.key))))
-        let server = try await SecureServer(certificate: certificate)
-        let options = Self.options { $0.tls.authorities = authority.root }
+        let server = try await SecureServer(certificate: try authority.certificate(of: "in1.example.test"))
+        let options = Self.options()
+        let tables = SecurityTables(webAuthorities: authority.root)
         try await self.forward(
             port: server.port, try self.zone(server.port, "", security: .insecure), options: options,
-            finding: self.published(.enforce)
+            finding: self.published(.enforce), tables: tables
         ) { fixture in
             #expect(fixture.delivered.first?.tls?.hasPrefix("sts TLSv1.3/") == true)
             #expect(fixture.observations.map(\.result) == [.success])
@@ -219,11 +216,56 @@ import ZoneFiles
         // The host is not in the policy: it is not even connected to.
         try await self.forward(
             port: server.port, try self.zone(server.port, "", security: .insecure), options: options,
-            finding: self.published(.enforce, "other.example.test"), delivered: false
+            finding: self.published(.enforce, "other.example.test"), delivered: false, tables: tables
         ) { fixture in
             #expect(fixture.failures == [.validationFailure])
         }
         #expect(server.connections == 1)
+        try await server.end()
+    }
+
+    /// What the administrator trusts for partners is one thing, what everybody trusts another.
+    @Test(arguments: [STSPolicy.Mode.enforce, .testing])
+    func `authorities of partners do not count for policies, nor those of the web for partners`(
+        mode: STSPolicy.Mode
+    ) async throws {
+        let (partners, web) = (try CertificateAuthority(), try CertificateAuthority("Web"))
+        let server = try await SecureServer(certificate: try partners.certificate(of: "in1.example.test"))
+        let options = Self.options { $0.tls.authorities = partners.root }
+        try await self.forward(
+            port: server.port, try self.zone(server.port, "", security: .insecure), options: options,
+            finding: self.published(mode), delivered: mode == .testing, tables: SecurityTables(webAuthorities: web.root)
+        ) { fixture in
+            #expect(fixture.failures == [.certificateNotTrusted])
+        }
+        let verified = Self.options {
+            $0.tls.authorities = partners.root
+            $0.tls.level = .verify
+        }
+        try await self.forward(
+            port: server.port, try self.zone(server.port, ""), options: verified, finding: self.published(mode),
+            tables: SecurityTables(webAuthorities: web.root)
+        ) { fixture in
+            #expect(fixture.delivered.first?.tls?.hasPrefix("verify TLSv1.3/") == true)
+        }
+        try await server.end()
+    }
+
+    @Test func `a next hop that is an address proves its address`() async throws {
+        let authority = try CertificateAuthority()
+        let server = try await SecureServer(certificate: try authority.certificate(of: "127.0.0.1"))
+        let options = Self.options {
+            $0.tls.authorities = authority.root
+            $0.tls.level = .secure
+        }
+        let fixture = try ForwarderFixture(
+            routes: ["*": "smtp:[127.0.0.1]:\(server.port)"], options: options, names: try ZoneService())
+        try await withForwarder(fixture) { fixture in
+            fixture.forwarder.start(ticks: nil)
+            try await fixture.add(try envelope())
+            try await fixture.waitUntil("it is logged") { !fixture.delivered.isEmpty }
+            #expect(fixture.delivered.first?.tls?.hasPrefix("secure TLSv1.3/") == true)
+        }
         try await server.end()
     }
 
@@ -357,5 +399,14 @@ import ZoneFiles
         }
         #expect(server.connections == 3, "the last goes over the first")
         try await server.end()
+    }
+}
+
+extension CertificateAuthority {
+    fileprivate func certificate(of name: String) throws -> TLSCertificate {
+        let files = try self.certificate(for: name)
+        return try TLSCertificate(
+            chain: Array(try Data(contentsOf: URL(fileURLWithPath: files.chain))),
+            key: Array(try Data(contentsOf: URL(fileURLWithPath: files.key))))
     }
 }

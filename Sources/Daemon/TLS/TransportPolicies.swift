@@ -50,7 +50,7 @@ final class TransportPolicies: Sendable {
     static func fetch(_ options: STSOptions, _ contexts: TLSContexts, _ names: any NameService) -> STSService.Fetch {
         { domain, loop in
             do throws(TLSError) {
-                let client = HTTPSClient(context: try contexts.context(.v1_2))
+                let client = HTTPSClient(context: try contexts.context(.v1_2, .web))
                 return STSFetcher(client: client, names: names, options: options).fetch(domain, on: loop)
             } catch {
                 return loop.makeFailedFuture(STSFault(.stsPolicyFetchError, "\(error)"))
@@ -75,7 +75,7 @@ final class TransportPolicies: Sendable {
             .post(contentType: contentType, body: body), host: destination.server.host, path: destination.target,
             addresses: found.map(\.description), timeout: Self.postLimit)
         request.port = destination.server.port
-        let client = HTTPSClient(context: try generation.forwarder.contexts.context(.v1_2))
+        let client = HTTPSClient(context: try generation.forwarder.contexts.context(.v1_2, .web))
         let response = try await client.send(request, on: self.loop).get()
         guard response.isSuccess else { throw PostError(description: "the server answered \(response.status)") }
     }

@@ -11,6 +11,13 @@ package struct ConnectionPlan: Hashable, Sendable {
         case sts
     }
 
+    /// By whose authorities a certificate is verified.
+    package enum Trust: Hashable, Sendable {
+        case administrator
+        /// What everybody trusts, which is what a domain can count on that publishes a policy (RFC 8461 §4.2).
+        case web
+    }
+
     package var basis: Basis
     package var security: SecurityLevel
     /// Whom the session should be with, where there may be TLS. At a level that is not `authenticated` it is only
@@ -36,6 +43,9 @@ package struct ConnectionPlan: Hashable, Sendable {
         self.minimumVersion = minimumVersion
         self.mayGoWithout = security == .opportunistic
     }
+
+    /// A policy that is only tested is looked at like one that binds.
+    package var trust: Trust { self.basis == .sts || self.policy?.type == .sts ? .web : .administrator }
 
     /// The same server once more after a handshake that failed. It has been reported already.
     package var withoutTLS: ConnectionPlan {

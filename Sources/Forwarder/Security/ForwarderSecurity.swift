@@ -14,10 +14,14 @@ package struct ForwarderSecurity: Hashable, Sendable {
     package let passwords: SASLPasswordTable
     /// Destinations where TLS begins with the connection.
     package let implicit: Set<String>
+    /// A PEM file with the authorities of the web; nil for the system's.
+    package let webAuthorities: String?
 
     package init(
-        _ options: ForwarderOptions, policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty
+        _ options: ForwarderOptions, policies: TLSPolicyTable = .empty, passwords: SASLPasswordTable = .empty,
+        webAuthorities: String? = nil
     ) {
+        self.webAuthorities = webAuthorities
         self.tls = options.tls
         self.mechanisms = options.sasl.mechanisms
         self.policies = policies
@@ -26,21 +30,36 @@ package struct ForwarderSecurity: Hashable, Sendable {
     }
 }
 
-/// What OpenSSL needs for connections of a generation: one context for each lowest version, made when it is first needed.
+/// What OpenSSL needs for connections of a generation: one context for each lowest version and each set of authorities,
+/// made when it is first needed.
 package final class TLSContexts: Sendable {
+    private struct Kind: Hashable {
+        let trust: ConnectionPlan.Trust
+        let minimum: TLSVersion
+    }
+
     private let authorities: String?
-    private let contexts = Mutex<[TLSVersion: TLSClientContext]>([:])
+    private let webAuthorities: String?
+    private let contexts = Mutex<[Kind: TLSClientContext]>([:])
 
-    /// - Parameter authorities: a PEM file; nil for the system's.
-    package init(authorities: String?) { self.authorities = authorities }
+    package init(_ security: ForwarderSecurity) {
+        self.authorities = security.tls.authorities
+        self.webAuthorities = security.webAuthorities
+    }
 
-    /// From any thread. The first time for a version the authorities are read, which takes some milliseconds.
+    /// From any thread. The first time for a kind the authorities are read, which takes some milliseconds.
     ///
     /// - Throws: what is wrong with the authorities.
-    package func context(_ minimum: TLSVersion) throws(TLSError) -> TLSClientContext {
-        if let context = self.contexts.withLock({ $0[minimum] }) { return context }
-        let context = try TLSClientContext(TLSClientOptions(authorities: self.authorities, minimumVersion: minimum))
-        self.contexts.withLock { $0[minimum] = context }
+    package func context(_ minimum: TLSVersion, _ trust: ConnectionPlan.Trust) throws(TLSError) -> TLSClientContext {
+        let kind = Kind(trust: trust, minimum: minimum)
+        if let context = self.contexts.withLock({ $0[kind] }) { return context }
+        let authorities =
+            switch trust {
+            case .administrator: self.authorities
+            case .web: self.webAuthorities
+            }
+        let context = try TLSClientContext(TLSClientOptions(authorities: authorities, minimumVersion: minimum))
+        self.contexts.withLock { $0[kind] = context }
         return context
     }
 }

@@ -68,7 +68,8 @@ package struct ForwarderTLSOptions: Options, OptionValue, Hashable {
                 + "texthash:tls_policy."),
         .init(
             "authorities", \.authorities,
-            "A PEM file with the authorities by which certificates are verified, instead of the system's."),
+            "A PEM file with the authorities by which certificates are verified at the levels of this host's "
+                + "administrator, instead of the system's; policies of domains have their own, see mta_sts."),
         .init("minimum_version", \.minimumVersion, "The lowest version of TLS that is used."),
         .init("mta_sts", \.mtaSTS, "Whether policies of recipients' domains count that come over HTTPS (RFC 8461)."),
         .init(
