@@ -15,6 +15,9 @@ package final class STSService: Sendable {
 
     /// Above it, mail does not wait for a policy: it goes as without.
     private static let mostWaiting = 100
+    /// Under way and waiting for names of one organization: whoever has a domain has any number of names below it, and
+    /// servers that never come to an end.
+    private static let mostOfOrganization = 4
     /// Failures that are remembered.
     private static let mostFailures = 10_000
 
@@ -127,8 +130,11 @@ package final class STSService: Sendable {
         if let fault = self.failure(of: domain, id) {
             return self.loop.makeSucceededFuture(self.finding(of: domain, after: fault))
         }
-        return self.fetch(domain, id)
-            .map { $0.mode == .none ? .none : .policy($0, fault: nil) }
+        guard let fetch = self.fetch(domain, id) else {
+            let finding = self.inForce(domain) ?? .unknown("too many policies are being fetched")
+            return self.loop.makeSucceededFuture(finding)
+        }
+        return fetch.map { $0.mode == .none ? .none : .policy($0, fault: nil) }
             .flatMapErrorThrowing { self.finding(of: domain, after: STSFault($0)) }
     }
 
@@ -147,13 +153,14 @@ package final class STSService: Sendable {
 
     // MARK: Fetching
 
-    /// The one under way, or a new one.
-    private func fetch(_ domain: String, _ id: String) -> EventLoopFuture<STSPolicy> {
+    /// The one under way, or a new one; nil if there are too many, which is no fault of the domain's.
+    private func fetch(_ domain: String, _ id: String) -> EventLoopFuture<STSPolicy>? {
         if let fetch = self.state.value.fetches[domain] { return fetch }
         let isFree = self.state.value.running < self.state.value.options.concurrency
-        guard isFree || self.state.value.waiting.count < Self.mostWaiting else {
-            return self.loop.makeFailedFuture(STSFault(.stsPolicyFetchError, "too many policies are being fetched"))
-        }
+        guard isFree || self.state.value.waiting.count < Self.mostWaiting else { return nil }
+        let organization = Self.organization(of: domain)
+        let relatives = self.state.value.fetches.keys.count { Self.organization(of: $0) == organization }
+        guard relatives < Self.mostOfOrganization else { return nil }
         let promise = self.loop.makePromise(of: STSPolicy.self)
         let result = promise.futureResult
             .map { (policy: STSPolicy) -> STSPolicy in
@@ -170,6 +177,16 @@ package final class STSService: Sendable {
             self.state.value.waiting.append { self.start(domain, promise) }
         }
         return result
+    }
+
+    /// By the look of the name: two labels, or three where the second is one that countries have for everybody. An error
+    /// here makes mail go as without a policy, and only while servers are slow.
+    private static func organization(of domain: String) -> Substring {
+        let shared: Set<Substring> = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"]
+        let labels = domain.split(separator: ".")
+        let isShared = labels.count > 2 && labels.last?.utf8.count == 2 && shared.contains(labels[labels.count - 2])
+        let kept = labels.suffix(isShared ? 3 : 2)
+        return domain[(kept.first?.startIndex ?? domain.startIndex)...]
     }
 
     private func start(_ domain: String, _ promise: EventLoopPromise<STSPolicy>) {

@@ -9,6 +9,7 @@ struct STSServiceTests {
     private let enforced = STSFixture.policy(.enforce, "mx.a.test")
     private let other = STSFixture.policy(.enforce, "new.a.test")
     private let fault = STSFault(.stsPolicyFetchError, "nothing there")
+    private let busy = STSFinding.unknown("too many policies are being fetched")
 
     @Test func `A domain without a record has no policy, and none is fetched`() async throws {
         let fixture = try STSFixture()
@@ -180,8 +181,7 @@ struct STSServiceTests {
                 fixture.fetcher.set("a\(number).test", .success(self.enforced))
                 findings.append(service.finding(of: "a\(number).test"))
             }
-            let busy = STSFault(.stsPolicyFetchError, "too many policies are being fetched")
-            #expect(try await findings[102].get() == .unavailable(busy))
+            #expect(try await findings[102].get() == self.busy)
             #expect(fixture.fetcher.asked == ["a0.test", "a1.test"])
             for count in 1...102 {
                 try await fixture.fetcher.whenAsked(min(count + 1, 102), on: fixture.loop).get()
@@ -190,6 +190,38 @@ struct STSServiceTests {
             for finding in findings.dropLast() {
                 #expect(try await finding.get() == .policy(self.enforced, fault: nil))
             }
+        }
+    }
+
+    @Test(arguments: [("tarpit.test", "other.test"), ("tarpit.co.uk", "other.co.uk")])
+    func `Of one organization only so many are fetched, and others have their places`(
+        organization: String, other: String
+    ) async throws {
+        let fixture = try STSFixture()
+        fixture.fetcher.set("a4.\(organization)", .success(self.enforced))
+        fixture.fetcher.set("b.\(other)", .success(self.enforced))
+        try await fixture.with { (service, _) async throws in
+            let names = (0..<6).map { "a\($0).\(organization)" } + ["b.\(other)"]
+            for name in names { try fixture.publish(name, id: "1") }
+            // One with a policy that is in force.
+            _ = try await service.finding(of: names[4]).get()
+            try fixture.publish(names[4], id: "2")
+            fixture.fetcher.hold()
+            let findings = names.map { service.finding(of: $0) }
+            #expect(try await findings[4].get() == .policy(self.enforced, fault: nil))
+            #expect(try await findings[5].get() == self.busy)
+            try await fixture.fetcher.whenAsked(6, on: fixture.loop).get()
+            #expect(fixture.fetcher.asked == [names[4]] + names[0..<4] + [names[6]])
+            for _ in 0..<5 { fixture.fetcher.releaseOne() }
+            for finding in findings[0..<4] { #expect(try await finding.get() == .unavailable(self.fault)) }
+            #expect(try await findings[6].get() == .policy(self.enforced, fault: nil))
+            // There is room again, and that there was none is not remembered.
+            fixture.fetcher.hold()
+            let next = service.finding(of: names[5])
+            try await fixture.fetcher.whenAsked(7, on: fixture.loop).get()
+            fixture.fetcher.releaseOne()
+            #expect(try await next.get() == .unavailable(self.fault))
+            #expect(service.statistics.failed == 5)
         }
     }
 }
