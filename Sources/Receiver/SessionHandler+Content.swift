@@ -240,8 +240,7 @@ extension SessionHandler {
         case .contentEnded(nil): .contentEnded(self.incoming?.fault)
         case .chunkEnded(nil): .chunkEnded(self.incoming?.fault)
         case .connected, .command, .malformed, .tlsEstablished, .decided, .contentEnded, .chunkEnded, .stored,
-            .delayElapsed, .timedOut,
-            .shutdown, .disconnected:
+            .delayElapsed, .timedOut, .outputTimedOut, .shutdown, .disconnected:
             event
         }
     }

@@ -9,7 +9,9 @@ extension SessionHandler {
         case .command(let command, _): self.note(command)
         case .malformed: self.lastCommand = "UNKNOWN"
         case .contentEnded, .chunkEnded: self.lastCommand = "END-OF-MESSAGE"
-        case .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut, .shutdown, .disconnected: break
+        case .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut, .outputTimedOut, .shutdown,
+            .disconnected:
+            break
         }
     }
 

@@ -26,8 +26,6 @@ final class SessionHandler: ChannelDuplexHandler {
     private static let heldInputBytes = 16 * 1024
     /// Pieces on their way to the disk, at which reading pauses.
     private static let pieceLimit = 2
-    /// How long the end of a refused connection is waited for.
-    private static let lingerNanoseconds: UInt64 = 5_000_000_000
 
     let shared: ReceiverContext
     let loop: any EventLoop
@@ -40,7 +38,8 @@ final class SessionHandler: ChannelDuplexHandler {
     private let limits: SessionLimits
     private var session: ServerSession
     private var input: ServerInput
-    private var deadline: InputDeadline
+    var deadline: InputDeadline
+    var outputDeadline: OutputDeadline
     private(set) var context: ChannelHandlerContext?
     let service: ReceiverService
     /// What TLS could begin with when the connection did.
@@ -50,16 +49,18 @@ final class SessionHandler: ChannelDuplexHandler {
     private var output = ByteBuffer()
     private var pending: [ServerSession.Event] = []
     private var isHandling = false
-    private var isPaused = false
+    private(set) var isPaused = false
     private var hasHeldRead = false
     private var hasEnded = false
     /// The session is over; what is left is to get the last reply across.
     private(set) var isClosing = false
     private var hasSentLast = false
     private var hasWrittenLast = false
-    private var timer: Scheduled<Void>?
+    /// The end of the connection is being waited for.
+    var isLingering = false
+    var timer: Scheduled<Void>?
     /// When it fires, in nanoseconds of the monotonic clock.
-    private var timerDeadline: UInt64 = 0
+    var timerDeadline: UInt64 = 0
 
     var lastCommand = ""
     var lastForwardPath: String?
@@ -89,6 +90,7 @@ final class SessionHandler: ChannelDuplexHandler {
         self.limits = limits
         self.input = ServerInput(limits: limits)
         self.deadline = InputDeadline(limits)
+        self.outputDeadline = OutputDeadline(limits)
     }
 
     // MARK: Channel events
@@ -146,7 +148,9 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { self.advance() }
+        let isWritable = context.channel.isWritable
+        self.keepOutputTime(isWritable: isWritable)
+        if isWritable { self.advance() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -269,7 +273,7 @@ final class SessionHandler: ChannelDuplexHandler {
     /// The session ends although the client may still be sending.
     private var hasUnreadInput: Bool { !self.hasEnded && self.lastCommand != "QUIT" }
 
-    // MARK: Back-pressure and time
+    // MARK: Back-pressure
 
     private func pauseOrResume() {
         let waits = self.session.expectation == .nothing && self.received.readableBytes >= Self.heldInputBytes
@@ -290,56 +294,14 @@ final class SessionHandler: ChannelDuplexHandler {
         self.input = ServerInput(limits: self.limits)
     }
 
+    var expectation: ServerSession.Expectation { self.session.expectation }
+
     var hasPipelinedUnasked: Bool { self.session.hasPipelinedUnasked }
 
     /// As much content waits for the disk or the rules as may.
     private var isFull: Bool {
         self.incoming?.isFull(limit: Self.pieceLimit, isInspecting: self.policy.isInspecting) ?? false
     }
-
-    private func keepTime(isNew: Bool) {
-        let now = Self.now
-        if self.isClosing {
-            self.startTimer(at: now + Self.lingerNanoseconds)
-            return
-        }
-        self.deadline.expect(self.isPaused ? .nothing : self.session.expectation, isNew: isNew, at: now)
-        if let deadline = self.deadline.deadline { self.startTimer(at: deadline) }
-    }
-
-    /// There is one timer, which is moved only when a deadline comes before it: else it looks again when it fires.
-    private func startTimer(at deadline: UInt64) {
-        guard self.timer == nil || self.isClosing || deadline < self.timerDeadline else { return }
-        self.timer?.cancel()
-        self.timerDeadline = deadline
-        let handler = NIOLoopBound(self, eventLoop: self.loop)
-        self.timer = self.loop.scheduleTask(deadline: .uptimeNanoseconds(deadline)) { handler.value.timerFired() }
-    }
-
-    private func timerFired() {
-        self.timer = nil
-        guard !self.isClosing else {
-            self.context?.close(promise: nil)
-            return
-        }
-        guard let deadline = self.deadline.deadline else { return }
-        if deadline <= Self.now {
-            self.lastCommand = "TIMEOUT"
-            self.handle(.timedOut)
-            self.advance()
-        } else {
-            self.startTimer(at: deadline)
-        }
-    }
-
-    /// A client that speaks a first line and then nothing more would keep its place for minutes.
-    private func hurry() {
-        guard let connection, connection.place.standing == .unknown, !self.isClosing else { return }
-        self.deadline = InputDeadline(self.generation.limits.underStress)
-        self.keepTime(isNew: true)
-    }
-
-    static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
     func stored(_ result: Result<QueueID, ContentFault>) {
         self.handle(.stored(result))

@@ -35,6 +35,8 @@ extension ServerSession {
         case delayElapsed
         /// The client has been silent, or too slow, for too long.
         case timedOut
+        /// The client has read nothing for too long, so nothing can be said to it.
+        case outputTimedOut
         case shutdown(Patience)
         case disconnected
     }

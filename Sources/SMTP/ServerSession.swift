@@ -111,6 +111,7 @@ package struct ServerSession: Sendable {
             defer { self.delayed = [] }
             return self.delayed
         case .timedOut: return self.isWaitingForUs ? [] : self.close(.timedOut)
+        case .outputTimedOut: return self.reset() + self.leave(.timedOut)
         case .shutdown(let patience): return self.shutdown(patience)
         case .disconnected:
             self.state = .closed
@@ -303,10 +304,7 @@ extension ServerSession {
         case .offered, .required: break
         }
         let dropped = self.reset()
-        guard isLast else {
-            self.state = .closed
-            return dropped + [.unsaid(.inputBehindStartTLS), .close]
-        }
+        guard isLast else { return dropped + self.leave(.inputBehindStartTLS) }
         self.greeting = nil
         self.state = .startingTLS
         return dropped + [.reply(.startTLS), .startTLS]
@@ -472,6 +470,12 @@ extension ServerSession {
             return [.dropContent]
         case .startingTLS, .greeted, .ready, .deciding, .skippingChunk, .storing, .closed: return []
         }
+    }
+
+    /// Ends the session without a word.
+    private mutating func leave(_ reason: Reply) -> [Action] {
+        (self.state, self.delayed) = (.closed, [])
+        return [.unsaid(reason), .close]
     }
 
     /// In a handshake nobody would understand what is said.

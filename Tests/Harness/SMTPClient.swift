@@ -202,6 +202,20 @@ package final class SMTPClient {
         }
     }
 
+    /// Reads at least so many octets and forgets them.
+    package func discard(_ count: Int) throws {
+        let deadline = self.deadline
+        var left = count - self.unread.count
+        self.unread = []
+        while left > 0 {
+            if let end = try self.receive(until: deadline, "\(left) octets") {
+                throw HarnessError("the connection was \(end) instead of \(left) octets")
+            }
+            left -= self.unread.count
+            self.unread = []
+        }
+    }
+
     /// Whether nothing comes for so long.
     package func staysSilent(for duration: Duration) throws -> Bool {
         guard self.unread.isEmpty else { return false }

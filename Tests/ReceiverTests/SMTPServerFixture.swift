@@ -33,7 +33,7 @@ final class SMTPServerFixture: Sendable {
         options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil,
         screener: ScreenerOptions? = nil, isRejected: Bool = false, greylist: JudgedBy? = nil,
         tls: ServerSession.TLSOffer = .none, setTLS: (inout TLSServerOptions) -> Void = { _ in },
-        rules: RestrictionPolicy? = nil, content: ContentPolicy = ContentPolicy()
+        rules: RestrictionPolicy? = nil, content: ContentPolicy = ContentPolicy(), hasCertificate: Bool = true
     ) async throws {
         self.folder = try TemporaryFolder()
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -46,7 +46,7 @@ final class SMTPServerFixture: Sendable {
         self.queue = try LMDBQueue(folder: self.folder.path, options: queueOptions, events: events, probe: probe)
         var tlsOptions = TLSServerOptions(certificates: [try TestCertificate.server.get()], service: "smtp")
         setTLS(&tlsOptions)
-        let tlsContext = tls == .none ? nil : try TLSServerContext(tlsOptions)
+        let tlsContext = tls == .none || !hasCertificate ? nil : try TLSServerContext(tlsOptions)
         let context = ReceiverContext(
             hostname: "mx.example.test", queue: self.queue, events: events, clock: .system, clients: self.clients,
             names: try greylist?.resolver ?? ZoneService(), policies: PolicyClient(group: self.group),
@@ -207,13 +207,13 @@ func withServer<Result: Sendable>(
     options: QueueOptions? = nil, listener: Screener.ListeningSocket? = nil, screener: ScreenerOptions? = nil,
     isRejected: Bool = false, greylist: JudgedBy? = nil, tls: ServerSession.TLSOffer = .none,
     setTLS: (inout TLSServerOptions) -> Void = { _ in }, rules: RestrictionPolicy? = nil,
-    content: ContentPolicy = ContentPolicy(),
+    content: ContentPolicy = ContentPolicy(), hasCertificate: Bool = true,
     _ body: @escaping @Sendable (SMTPServerFixture) async throws -> Result
 ) async throws -> Result {
     let server = try await SMTPServerFixture(
         limits: limits, policy: try policy ?? Dialog(file: "basic.dialog").policy, probe: probe, options: options,
         listener: listener, screener: screener, isRejected: isRejected, greylist: greylist, tls: tls, setTLS: setTLS,
-        rules: rules, content: content)
+        rules: rules, content: content, hasCertificate: hasCertificate)
     do {
         let result = try await body(server)
         try await server.end()

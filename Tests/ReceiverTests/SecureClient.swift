@@ -99,6 +99,9 @@ final class SecureClient: DialogClient {
         try self.inbox.wait(Self.patience, "the end") { $0.hasEnded ? $0.bytes : nil }
     }
 
+    /// What comes from now on stays in the kernel.
+    func stopReading() throws { try self.channel.setOption(.autoRead, value: false).wait() }
+
     func close() { self.channel.close(promise: nil) }
 
     deinit { self.channel.close(promise: nil) }

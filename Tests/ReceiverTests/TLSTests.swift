@@ -181,6 +181,47 @@ import Testing
         }
     }
 
+    /// The client sends the beginning of a ClientHello that announces more octets than it will have time for.
+    @Test(arguments: [ServerSession.TLSOffer.offered, .implicit])
+    func `octets of a handshake do not prolong its time`(offer: ServerSession.TLSOffer) async throws {
+        var limits = SessionLimits()
+        limits.commandTimeout = .milliseconds(500)
+        try await withServer(limits: limits, tls: offer) { server in
+            try await onOwnThread {
+                let client = try SMTPClient(server.address, patience: .seconds(20))
+                if offer == .offered {
+                    _ = try client.reply()
+                    #expect(try client.command("STARTTLS").code == 220)
+                }
+                try client.send([0x16, 0x03, 0x01, 0x20, 0x00, 0x01, 0x00, 0x1F, 0xFC, 0x03, 0x03])
+                var octets = 0
+                while try client.staysSilent(for: .milliseconds(20)), octets < 500 {
+                    try client.send([0x00])
+                    octets += 1
+                }
+                #expect((1..<500).contains(octets))
+                #expect(try client.readToEnd().bytes.isEmpty)
+                try eventually("the log") { Self.refusals(server) == ["TIMEOUT 421 4.4.2 Timeout exceeded"] }
+                #expect(Self.failures(server).isEmpty)
+            }
+        }
+    }
+
+    @Test func `where TLS comes first and there is no certificate, the connection ends and the log says why`()
+        async throws
+    {
+        try await withServer(tls: .implicit, hasCertificate: false) { server in
+            try await onOwnThread {
+                let client = try SMTPClient(server.address, patience: .seconds(20))
+                try client.send([0x16, 0x03, 0x01])
+                #expect(try client.readToEnd().bytes.isEmpty)
+                try eventually("the places") { server.clients.openConnections == 0 }
+                #expect(Self.failures(server) == ["there is no certificate"])
+                #expect(server.server.sessionCount == 0)
+            }
+        }
+    }
+
     @Test func `and behind it the time of a command begins again, and its end is told`() async throws {
         var limits = SessionLimits()
         limits.commandTimeout = .milliseconds(500)
@@ -290,7 +331,7 @@ import Testing
     }
 }
 
-private struct UncheckedBox<Value>: @unchecked Sendable {
+struct UncheckedBox<Value>: @unchecked Sendable {
     let value: Value
 
     init(_ value: Value) { self.value = value }

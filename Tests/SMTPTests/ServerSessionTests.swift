@@ -134,7 +134,7 @@ struct ServerSessionTests {
                 .contentEnded(.tooLarge),
                 .chunkEnded(nil), .chunkEnded(.bareLineEnding), .stored(.success(QueueID(value: 1))),
                 .stored(.failure(.storageFailed)),
-                .delayElapsed, .timedOut, .shutdown(.transaction), .shutdown(.none), .disconnected,
+                .delayElapsed, .timedOut, .outputTimedOut, .shutdown(.transaction), .shutdown(.none), .disconnected,
             ] + (1...6).map { .decided(ServerSession.Decision(question: $0, verdict: .accept(mailbox))) }
         for _ in 0..<5000 {
             var session = ServerSession(hostname: "mx.example.test")

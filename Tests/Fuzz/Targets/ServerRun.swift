@@ -256,8 +256,8 @@ private struct ServerRun {
         case .command(.rset, _), .contentEnded: self.agreement = nil
         case .chunkEnded:
             if self.hasStored || !isAccepted { self.agreement = nil }
-        case .command, .malformed, .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut, .shutdown,
-            .disconnected:
+        case .command, .malformed, .connected, .tlsEstablished, .decided, .stored, .delayElapsed, .timedOut,
+            .outputTimedOut, .shutdown, .disconnected:
             break
         }
     }
