@@ -25,7 +25,7 @@ extension ClientSession {
             return self.refused("unexpected reply: \(reply.oneLine)", exchange, delivery, cancels: true)
         case .temporary, .permanent:
             // With 421 the server goes, whoever we are.
-            if reply.code == 421 { return self.fail(reply, delivery) }
+            if reply.code == 421 { return self.fail(exchange.masked(reply), delivery) }
             return self.refused("the server said: \(reply.oneLine)", exchange, delivery)
         }
     }
@@ -65,7 +65,9 @@ extension ClientSession {
     private mutating func refused(
         _ reason: String, _ exchange: SASLExchange, _ delivery: Delivery?, cancels: Bool = false
     ) -> [Action] {
-        let text = "SASL \(exchange.mechanism.rawValue) authentication failed: \(reason)"
+        // A reply in it may repeat what was said, and it goes to log and notices.
+        let shown = exchange.isRepeated(in: reason) ? SASLExchange.mask : reason
+        let text = "SASL \(exchange.mechanism.rawValue) authentication failed: \(shown)"
         let cancellation: [Action] = cancels ? [Self.line([UInt8(ascii: "*")])] : []
         return cancellation + self.leave(.authenticationRefused, text, delivery)
     }

@@ -484,6 +484,27 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        Reply(502, nil, "Unknown: AUTH PLAIN AHVzZXIAcGVuY2ls"), Reply(535, nil, "x", "AHVzZXIAcGVuY2ls"),
+        Reply(535, nil, "cut off: AUTH PLAIN AHVzZXIAcGVu"), Reply(454, nil, "the password is pencil"),
+        Reply(421, nil, "AHVzZXIAcGVuY2ls"), Reply(354, nil, "Go on after AHVzZXIAcGVuY2ls"),
+    ])
+    func `what a server repeats of a password is not shown`(reply: Reply) {
+        let (_, last, _) = self.run(
+            Self.with([.plain]), Self.secured(.notAsked, Self.hello("AUTH PLAIN")) + [.reply(reply)])
+        let shown = "\(last.filter { if case .unusable = $0 { true } else { false } })"
+        #expect(shown.contains("the server repeated what it was told"))
+        #expect(!shown.contains("AHVzZXIAcGVu") && !shown.contains("pencil"))
+    }
+
+    @Test func `what a server repeats of an answer is not shown, and other words are`() {
+        let start = Self.secured(.notAsked, Self.hello("AUTH LOGIN")) + [self.challenge(""), self.challenge("")]
+        for (text, isShown) in [("no cGVuY2ls", false), ("no dXNlcg==", false), ("bad credentials", true)] {
+            let (_, last, _) = self.run(Self.with([.login]), start + [.reply(Reply(535, .init(7, 8), text))])
+            #expect((self.problem(last)?.1.oneLine.contains(text) == true) == isShown, "\(text)")
+        }
+    }
+
     @Test func `a server without a mechanism of ours is left`() {
         for line in ["SIZE", "AUTH", "AUTH GSSAPI", "AUTH PLAINER"] {
             let (_, last, _) = self.run(Self.with([.plain]), Self.secured(.notAsked, Self.hello(line)))

@@ -33,6 +33,8 @@ package struct SASLExchange: Sendable {
     private var state: State
     /// The initial response, if it did not go with the command.
     private var unsaid: [UInt8]?
+    /// The lines that went out, without verbs.
+    private var said: [[UInt8]] = []
 
     /// - Parameter announced: in upper case.
     /// - Returns: nil if the server has none of the mechanisms.
@@ -51,6 +53,9 @@ package struct SASLExchange: Sendable {
         }
     }
 
+    /// What no log may have.
+    var secrets: [[UInt8]] { self.said + [Array(self.credentials.password.utf8)] }
+
     /// Whether the server may say 235 now. One that has to prove itself must have done so.
     package var isComplete: Bool {
         switch self.state {
@@ -64,7 +69,10 @@ package struct SASLExchange: Sendable {
         let verb = Array("AUTH \(self.mechanism.rawValue)".utf8)
         guard let initial = self.initialResponse else { return verb }
         let command = verb + [ASCII.space] + Self.line(initial)
-        if command.count + 2 <= Self.maximumCommandBytes { return command }
+        if command.count + 2 <= Self.maximumCommandBytes {
+            self.said.append(Self.line(initial))
+            return command
+        }
         self.unsaid = initial
         return verb
     }
@@ -86,16 +94,16 @@ package struct SASLExchange: Sendable {
         if let unsaid = self.unsaid {
             // There is nothing to ask for yet, whatever stands there.
             self.unsaid = nil
-            return .answer(Self.line(unsaid))
+            return .answer(self.say(unsaid))
         }
         switch self.state {
         // What stands in the challenges of LOGIN was never agreed on: they are counted.
         case .loginUser:
             self.state = .loginPassword
-            return .answer(Self.line(Array(self.credentials.user.utf8)))
+            return .answer(self.say(Array(self.credentials.user.utf8)))
         case .loginPassword:
             self.state = .loginDone
-            return .answer(Self.line(Array(self.credentials.password.utf8)))
+            return .answer(self.say(Array(self.credentials.password.utf8)))
         case .plain, .loginDone: throw SASLFailure("the server sent a challenge too many")
         case .scram(var exchange):
             guard let message = Base64.decode(String(decoding: challenge, as: UTF8.self)) else {
@@ -113,7 +121,13 @@ package struct SASLExchange: Sendable {
         guard case .scram(var exchange) = self.state else { throw SASLFailure("a key that nobody asked for") }
         let message = try exchange.derived(key)
         self.state = .scram(exchange)
-        return Self.line(Array(message.utf8))
+        return self.say(Array(message.utf8))
+    }
+
+    private mutating func say(_ bytes: [UInt8]) -> [UInt8] {
+        let line = Self.line(bytes)
+        self.said.append(line)
+        return line
     }
 
     private static func line(_ bytes: [UInt8]) -> [UInt8] { Array(Base64.encode(bytes).utf8) }
