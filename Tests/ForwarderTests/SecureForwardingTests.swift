@@ -343,12 +343,22 @@ import ZoneFiles
     // MARK: The administrator's tables
 
     @Test func `passwords are said inside TLS, and only there`() async throws {
-        let tables = SecurityTables(passwords: [("in1.example.test", "me:hidden")])
+        var tables = SecurityTables(passwords: [("in1.example.test", "me:hidden")])
         let server = try await SecureServer(certificate: self.certificate, extensions: ["AUTH PLAIN"])
-        try await self.forward(port: server.port, try self.zone(server.port, ""), tables: tables) { fixture in
-            #expect(fixture.delivered.first?.tls?.hasPrefix("may TLSv1.3/") == true)
+        // To nobody who does not prove who he is.
+        try await self.forward(port: server.port, try self.zone(server.port, ""), delivered: false, tables: tables)
+        #expect(!server.commands.contains { $0.hasPrefix("AUTH") } && server.messages.isEmpty)
+        let proven = try self.zone(server.port, self.association(self.certificate))
+        try await self.forward(port: server.port, proven, tables: tables) { fixture in
+            #expect(fixture.delivered.first?.tls?.hasPrefix("dane TLSv1.3/") == true)
         }
         #expect(server.messages.first?.authentication == "AUTH PLAIN AG1lAGhpZGRlbg==")
+        tables.policies = [("example.test:\(server.port)", "encrypt")]
+        try await self.forward(port: server.port, try self.zone(server.port, ""), tables: tables) { fixture in
+            #expect(fixture.delivered.first?.tls?.hasPrefix("encrypt TLSv1.3/") == true)
+        }
+        #expect(server.messages.map(\.authentication) == Array(repeating: "AUTH PLAIN AG1lAGhpZGRlbg==", count: 2))
+        tables.policies = []
         let plain = try await SecureServer(flaw: .babbles)
         try await self.forward(
             port: plain.port, try self.zone(plain.port, ""), delivered: false, tables: tables)

@@ -320,12 +320,25 @@ struct SecurityLevelTests {
     @Test func `who has a password or begins with TLS does not go without`() async throws {
         var fixture = try Self.fixture()
         fixture.passwords = [("example.test", "me:hidden")]
-        for level in [TLSLevel.none, .may, .encrypt] {
+        for level in [TLSLevel.none, .may, .encrypt, .dane] {
             fixture.options.tls.level = level
-            let plan = try await fixture.plan().connection
-            #expect(plan?.security == .encrypted && plan?.mayGoWithout == false)
-            #expect(plan?.credentials?.user == "me")
+            let plan = try await fixture.plan()
+            #expect(plan.short == "secure names=example.test,.example.test sni=mx.example.test", "\(level)")
+            #expect(plan.connection?.credentials?.user == "me")
+            fixture.requirement = .optional
+            #expect(try await fixture.plan().connection?.security == .authenticated, "the sender cannot take it back")
+            fixture.requirement = .unspecified
         }
+        for level in ["none", "may", "encrypt"] {
+            fixture.policies = [("example.test", level)]
+            let plan = try await fixture.plan().connection
+            #expect(plan?.security == .encrypted && plan?.mayGoWithout == false, "the administrator says who gets it")
+        }
+        for level in ["dane", "verify", "secure"] {
+            fixture.policies = [("example.test", level)]
+            #expect(try await fixture.plan().connection?.security == .authenticated)
+        }
+        fixture.policies = []
         fixture.options.tls.level = .verify
         #expect(try await fixture.plan().connection?.security == .authenticated)
         fixture.passwords = []
@@ -338,6 +351,26 @@ struct SecurityLevelTests {
             #expect(plan?.security == .encrypted && plan?.isImplicit == true && plan?.mayGoWithout == false)
         }
         #expect(try await fixture.plan().connection?.isImplicit == false)
+    }
+
+    @Test func `a password goes to the host that the administrator named, and to nobody else`() async throws {
+        var fixture = try Self.fixture(.secure, tlsa: "3 1 1 $")
+        fixture.options.tls.level = .may
+        for (hop, expected) in [
+            ("[mx.example.test]:587", "secure names=mx.example.test,.mx.example.test sni=mx.example.test"),
+            ("[192.0.2.1]:25", "secure names=192.0.2.1"),
+        ] {
+            fixture.passwords = [(hop, "me:hidden")]
+            #expect(try await fixture.outcome(hop) == expected)
+        }
+        fixture.passwords = [("example.test", "me:hidden")]
+        fixture.options.tls.level = .dane
+        #expect(try await fixture.plan().connection?.basis == .dane)
+        for requirement in [TLSRequirement.optional, .unspecified] {
+            fixture.requirement = requirement
+            fixture.policies = [("example.test", "dane")]
+            #expect(try await fixture.plan().connection?.security == .authenticated)
+        }
     }
 
     @Test func `a failure is for good only if all servers are lost for good`() {

@@ -132,7 +132,25 @@ struct ConnectionPlanner: Sendable {
             }
             plan.mayGoWithout = false
         }
+        if plan.credentials != nil { self.authenticate(&plan, server) }
         return PlannedServer(plan: .connect(plan), noticed: planned.noticed)
+    }
+
+    /// A password is for the server that it is meant for: PLAIN and LOGIN say it to whoever is at the other end. Where
+    /// the plan would take anybody, the server has to be as at the level `secure`, unless the administrator says for
+    /// this next hop that anybody will do. What the sender takes back with `TLS-Required: No` is not about our password.
+    private func authenticate(_ plan: inout ConnectionPlan, _ server: ServerAddress) {
+        guard plan.security != .authenticated else { return }
+        switch server.origin.hop.flatMap({ self.security.policies.policy(for: $0) })?.level {
+        case .none?, .may?, .encrypt?: return
+        case nil, .dane?, .daneOnly?, .fingerprint?, .verify?, .secure?: break
+        }
+        plan.basis = .secure
+        plan.security = .authenticated
+        plan.verification = .names(TLSPolicy(.secure).names(of: server.name, behind: server.origin.hop))
+        if case .name? = server.origin.hop?.host { plan.serverName = plan.serverName ?? server.name.asciiLowercased }
+        // As everywhere that the demand is our own.
+        plan.policy = nil
     }
 }
 

@@ -93,7 +93,10 @@ package struct ForwarderSASLOptions: Options, OptionValue, Hashable {
 
     package init() {}
 
-    package static let summary = "How we say to next hops who we are; always inside TLS."
+    package static let summary =
+        "How we say to next hops who we are; always inside TLS, and to a server that proves its name as at the level "
+        + "`secure` or as TLSA records say, unless the policy table has a level of `may` or `encrypt` for the next hop: "
+        + "`PLAIN` and `LOGIN` say the password to whoever answers there."
 
     package static let fields: [OptionField<Self>] = [
         .init(
