@@ -22,7 +22,8 @@ die() {
 # The packages of a group.
 packages() {
     case $1 in
-    postfix) echo postfix postfix-pcre postfix-lmdb ;;
+    # With what its server logs clients in by.
+    postfix) echo postfix postfix-pcre postfix-lmdb sasl2-bin libsasl2-modules libsasl2-modules-db ;;
     exim) echo exim4-daemon-light exim4-base ;;
     opensmtpd) echo opensmtpd ;;
     dns) echo nsd unbound ldnsutils ;;

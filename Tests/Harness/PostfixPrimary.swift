@@ -68,10 +68,11 @@ package final class PostfixPrimary: Primary {
     ///   - sends: it has a client for SMTP, for mail that goes on.
     ///   - servers: they listen too.
     ///   - files: more of them, or others, by their place in its view of the machine, such as `etc/resolv.conf`.
+    ///   - users: who may log in, with their passwords, by Cyrus SASL; their realm is that of ``userRealm``.
     package init(
         host: String = "127.0.0.1", domains: [String] = ["example.test"], recipients: Recipients = .all,
         settings: [String: String] = [:], isScreened: Bool = false, sends: Bool = false, servers: [Server] = [],
-        files: [String: String] = [:]
+        files: [String: String] = [:], users: [String: String] = [:]
     ) throws {
         self.address = try .free(host)
         self.domains = domains
@@ -82,6 +83,7 @@ package final class PostfixPrimary: Primary {
         self.root = try PrivateRoot(.postfix, accounts: [Self.owner, Self.dropGroup])
         try self.layOut()
         for (name, text) in files { try self.root.folder.write(name, text) }
+        if !users.isEmpty { try self.add(users) }
         try self.start(settings: settings)
     }
 
@@ -158,6 +160,28 @@ package final class PostfixPrimary: Primary {
             case .only(let mailboxes): mailboxes
             }
         try folder.write("etc/postfix/mailboxes", mailboxes.map { "\($0) inbox/\n" }.joined())
+    }
+
+    /// The realm of its users: `me@login.test`.
+    package static let userRealm = "login.test"
+
+    /// Makes the data base that Cyrus SASL finds passwords in. The settings must let it be used:
+    /// `smtpd_sasl_auth_enable`.
+    private func add(_ users: [String: String]) throws {
+        let database = self.root.folder.path("etc/sasldb2")
+        for (user, password) in users {
+            var program = try self.root.program(
+                "/usr/sbin/saslpasswd2", ["-p", "-c", "-f", database, "-u", Self.userRealm, user])
+            program.input = Array(password.utf8)
+            try program.runOrThrow()
+        }
+        guard chown(database, Self.owner.id, Self.owner.id) == 0 else {
+            throw HarnessError("cannot hand over \(database)", code: errno)
+        }
+        try self.root.folder.write(
+            "etc/postfix/sasl/smtpd.conf",
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: \(database)\n"
+                + "mech_list: PLAIN LOGIN SCRAM-SHA-256\n")
     }
 
     private var settings: [String: String] {
