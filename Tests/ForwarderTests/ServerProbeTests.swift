@@ -39,7 +39,8 @@ import ZoneFiles
         let probe = ServerProbe(
             loop: Self.loop, names: names,
             identity: OwnIdentity(hostname: "us.test", addresses: [], listeners: [], allowsLoopback: true),
-            security: ForwarderSecurity(options), contexts: TLSContexts(authorities: nil), limit: .seconds(10))
+            security: ForwarderSecurity(options), contexts: TLSContexts(ForwarderSecurity(options)), limit: .seconds(10)
+        )
         let result = try await probe.probe(try NextHop(text: "example.test:\(server.port)"), finding).get()
         guard case .servers(let servers) = result else { throw NoServers() }
         return try #require(servers.first)

@@ -39,8 +39,9 @@ package struct TransportLookup {
         let loader = TableLoader(folder: configuration.rules)
         let tables = ForwarderTables(configuration.forwarder, file: file, loader)
         guard loader.errors.isEmpty else { throw FileErrors(loader.errors) }
-        self.security = ForwarderSecurity(configuration.forwarder, policies: tables.policies)
-        self.contexts = TLSContexts(authorities: configuration.forwarder.tls.authorities)
+        self.security = ForwarderSecurity(
+            configuration.forwarder, policies: tables.policies, webAuthorities: configuration.mtaSTS.authorities)
+        self.contexts = TLSContexts(self.security)
         self.hostname = configuration.hostname?.ascii ?? ProcessInfo.processInfo.hostName
         self.configuration = configuration
         self.resolver = resolver

@@ -155,6 +155,7 @@ extension TransportReport.Policy {
         switch answer.finding {
         case .none: problem = answer.problem
         case .unavailable(let fault): problem = fault.reason
+        case .unknown(let why): problem = why
         case .policy(let present, let fault): (policy, problem) = (present, fault?.reason)
         }
         guard policy != nil || problem != nil else { return nil }
