@@ -97,7 +97,8 @@ final class SessionHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if self.service == .implicitTLS { self.beginTLS() }
+        // Without a certificate the connection ends, which it cannot before it is active.
+        if self.service == .implicitTLS, self.firstTLS != nil { self.beginTLS() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -105,6 +106,8 @@ final class SessionHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        if self.service == .implicitTLS, !self.isInHandshake { self.beginTLS() }
+        guard context.channel.isActive else { return }
         // The client has been greeted, and its first line is there to be read; or its handshake is.
         self.advance()
     }
