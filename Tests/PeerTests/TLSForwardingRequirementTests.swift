@@ -1,3 +1,4 @@
+import Foundation
 import Harness
 import Testing
 
@@ -39,6 +40,7 @@ import Testing
         let last = try PythonPrimary(
             certificate: authority.certificate(for: "last.mx.test"), extensions: ["REQUIRETLS", "SIZE"])
         let certificate = try authority.certificate(for: "second.mx.test")
+        chmod(certificate.combined, 0o600)
         let second = try self.world(
             "[last.mx.test]:\(last.address.port)", authority,
             more: "tls: {certificates: [\"\(certificate.combined)\"]}")

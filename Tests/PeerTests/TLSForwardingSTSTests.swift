@@ -44,7 +44,7 @@ import Testing
             for name in names { settings.routes["\(name).sts.test"] = "smtp:\(name).sts.test:\(self.port)" }
             settings.anchors = anchors
             settings.more = """
-                mta_sts: {port: \(port), allow_loopback: true, timeout: 10s}
+                mta_sts: {port: \(port), allow_loopback: true, timeout: 10s, authorities: \(self.authority.root)}
                 tls_reports: {enabled: true, contact: tls@mx2.example.test}
                 """
             return try TLSForwardingWorld(settings, zones: ["sts.test": zone], authority: self.authority)
