@@ -52,6 +52,9 @@ struct ReportServicePostTests {
     private func policies(
         _ folder: TemporaryFolder, trusting authority: CertificateAuthority, on loop: any EventLoop
     ) throws -> TransportPolicies {
+        // Its file goes with it.
+        let partners = try CertificateAuthority("Partners")
+        defer { withExtendedLifetime(partners) {} }
         for name in ["rules", "state"] { try folder.make(folder: name) }
         try folder.write(
             "postern.yaml",
@@ -59,7 +62,7 @@ struct ReportServicePostTests {
             hostname: mx2.example.test
             rules: \(folder.path("rules"))
             state: \(folder.path("state"))
-            forwarder: {tls: {authorities: \(try CertificateAuthority("Partners").root)}}
+            forwarder: {tls: {authorities: \(partners.root)}}
             mta_sts: {allow_loopback: true, authorities: \(authority.root)}
 
             """)
