@@ -41,7 +41,7 @@ package final class PosternProcess: Sendable {
         limits: String = "{connections_per_client: 0}", queue: String = "{maximum_size: 1GiB, reserve: 16MiB}",
         more: String = "",
         smallDisk: String? = nil, resolver: String = "{forwarders: [\"127.0.0.1:9\"], timeout: 1s}",
-        starts: Bool = true
+        hostname: String = "mx2.example.test", starts: Bool = true
     ) throws {
         self.folder = try TemporaryFolder()
         self.address = try .free()
@@ -58,7 +58,7 @@ package final class PosternProcess: Sendable {
         self.configuration = try self.folder.write(
             "postern.yaml",
             """
-            hostname: mx2.example.test
+            hostname: \(hostname)
             listen: ["\(self.address)"]
             state: \(self.folder.path("state"))
             control: \(self.folder.path("control"))

@@ -15,6 +15,8 @@ import Testing
         /// Of the certificate of the authority in the third's chain; the third has the name `mx.usage2.signed.test`.
         let issuer: String
         private let folder: TemporaryFolder
+        /// With whose files the third works.
+        private let below: CertificateAuthority
 
         static let good = "127.0.0.21"
         static let expired = "127.0.0.22"
@@ -26,13 +28,13 @@ import Testing
             self.folder = try TemporaryFolder()
             self.port = try freePort()
             self.authority = try CertificateAuthority()
-            let below = try CertificateAuthority("Below", below: try CertificateAuthority("Other"))
+            self.below = try CertificateAuthority("Below", below: try CertificateAuthority("Other"))
             let good = try CertificateAuthority.selfSigned("nobody.test", in: self.folder)
             let expired = try CertificateAuthority.selfSigned("nobody.test", in: self.folder, validity: .expired)
-            let issued = try below.certificate(for: "mx.usage2.signed.test")
+            let issued = try self.below.certificate(for: "mx.usage2.signed.test")
             self.good = try CertificateDigest.key(good.certificate)
             self.expired = try CertificateDigest.key(expired.certificate)
-            self.issuer = try CertificateDigest.certificate(below.certificate)
+            self.issuer = try CertificateDigest.certificate(self.below.certificate)
             let port = self.port
             let servers = [(Self.good, good), (Self.expired, expired), (Self.issued, issued)].map {
                 PostfixPrimary.Server(Endpoint($0.0, port), settings: PostfixPrimary.tls($0.1))

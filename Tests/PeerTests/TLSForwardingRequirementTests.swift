@@ -25,13 +25,17 @@ import Testing
         try Program("/usr/bin/python3", ["-c", script]).runOrThrow()
     }
 
-    private func world(_ route: String, _ authority: CertificateAuthority, more: String = "", notices: Endpoint? = nil)
+    private func world(
+        _ route: String, _ authority: CertificateAuthority, hostname: String = "mx2.example.test", more: String = "",
+        notices: Endpoint? = nil
+    )
         throws -> TLSForwardingWorld
     {
         var settings = TLSForwardingWorld.Settings()
         settings.routes = ["example.test": "smtp:\(route)"]
         if let notices { settings.routes["client.test"] = "smtp:[127.0.0.1]:\(notices.port)" }
         settings.more = more
+        settings.hostname = hostname
         return try TLSForwardingWorld(settings, zones: Self.zones, authority: authority)
     }
 
@@ -42,7 +46,7 @@ import Testing
         let certificate = try authority.certificate(for: "second.mx.test")
         chmod(certificate.combined, 0o600)
         let second = try self.world(
-            "[last.mx.test]:\(last.address.port)", authority,
+            "[last.mx.test]:\(last.address.port)", authority, hostname: "second.example.test",
             more: "tls: {certificates: [\"\(certificate.combined)\"]}")
         let first = try self.world("[second.mx.test]:\(second.postern.address.port)", authority)
         try self.sendRequiringTLS(to: first.postern, recipient: "user@example.test")

@@ -19,6 +19,7 @@ final class TLSForwardingWorld {
         /// More lines of the configuration.
         var more = ""
         var networks = "[]"
+        var hostname = "mx2.example.test"
     }
 
     let authority: CertificateAuthority
@@ -47,7 +48,9 @@ final class TLSForwardingWorld {
                   sasl: {passwords: "texthash:sasl_passwd", mechanisms: \(settings.mechanisms)}
                 \(settings.more)
                 """,
-            resolver: "{forwarders: [\"\(self.names.address)\"], timeout: 5s\(validation)}", starts: false)
+            resolver: "{forwarders: [\"\(self.names.address)\"], timeout: 5s\(validation)}",
+            hostname: settings.hostname,
+            starts: false)
         try self.set("tls_policy", settings.levels)
         try self.set("sasl_passwd", settings.passwords)
         try self.postern.start()
