@@ -27,13 +27,11 @@ import Testing
 
     private func world(
         _ route: String, _ authority: CertificateAuthority, hostname: String = "mx2.example.test", more: String = "",
-        notices: Endpoint? = nil
-    )
-        throws -> TLSForwardingWorld
-    {
+        notices: String? = nil
+    ) throws -> TLSForwardingWorld {
         var settings = TLSForwardingWorld.Settings()
         settings.routes = ["example.test": "smtp:\(route)"]
-        if let notices { settings.routes["client.test"] = "smtp:[127.0.0.1]:\(notices.port)" }
+        if let notices { settings.routes["client.test"] = "smtp:\(notices)" }
         settings.more = more
         settings.hostname = hostname
         return try TLSForwardingWorld(settings, zones: Self.zones, authority: authority)
@@ -66,16 +64,23 @@ import Testing
 
     @Test func `a server without REQUIRETLS gets nothing, and the sender gets the header back`() throws {
         let authority = try CertificateAuthority()
-        let senders = try PostfixPrimary(domains: ["client.test"])
+        // The notice requires TLS as well (RFC 8689 §5).
+        let senders = try PythonPrimary(
+            certificate: authority.certificate(for: "senders.mx.test"), extensions: ["REQUIRETLS"])
         let primary = try PostfixPrimary(
             settings: PostfixPrimary.tls(try authority.certificate(for: "primary.mx.test")))
         let world = try self.world(
-            "[primary.mx.test]:\(primary.address.port)", authority, notices: senders.address)
+            "[primary.mx.test]:\(primary.address.port)", authority,
+            notices: "[senders.mx.test]:\(senders.address.port)")
         try self.sendRequiringTLS(to: world.postern, recipient: "user@example.test")
-        let notice = try senders.maildir.wait(for: 1)[0]
-        #expect(notice.text.contains("5.7.30") && notice.text.contains("Subject: secret"), "\(notice.text)")
-        #expect(!notice.text.contains("the body"))
-        #expect(notice.text.contains("text/rfc822-headers"))
+        let told = try senders.wait(for: 1)
+        #expect(
+            told.contains {
+                $0.tls && $0.line?.hasPrefix("MAIL FROM:<>") == true && $0.line?.contains("REQUIRETLS") == true
+            })
+        let notice = try #require(told.compactMap(\.content).first)
+        #expect(notice.contains("5.7.30") && notice.contains("Subject: secret"), "\(notice)")
+        #expect(notice.contains("text/rfc822-headers") && !notice.contains("the body"))
         try world.postern.waitUntilEmpty()
         #expect(primary.maildir.count == 0)
         // The same server is good for other mail.
