@@ -192,8 +192,7 @@ import Testing
         let found = try self.only(
             try self.report(
                 "example.test:\(server.address.port)", Self.policyRecords, isSigned: false,
-                tls: "{authorities: \(self.authority.root)}",
-                more: "mta_sts: {port: \(web.port), allow_loopback: true}", status: status))
+                more: self.policyServer(at: web.port), status: status))
         #expect(found["level"] as? String == level)
         let policy = try Self.part(found, "sts")
         #expect(policy["isAllowed"] as? Bool == isAllowed && policy["maximumAge"] as? Int == 86_400)
@@ -202,6 +201,10 @@ import Testing
 
     private static let policyRecords = "mta-sts A 127.0.0.1\n_mta-sts TXT \"v=STSv1; id=1;\""
 
+    private func policyServer(at port: Int) -> String {
+        "mta_sts: {port: \(port), allow_loopback: true, authorities: \(self.authority.root)}"
+    }
+
     @Test func `a policy that cannot be had is said to be so`() throws {
         let server = try self.server()
         let web = try HTTPSServer([
@@ -209,11 +212,11 @@ import Testing
                 try self.authority.certificate(for: "mta-sts.example.test"),
                 HTTPSServer.response("no", status: "404 Not Found"))
         ])
-        let more = "mta_sts: {port: \(web.port), allow_loopback: true}"
+        let more = self.policyServer(at: web.port)
         let found = try self.only(
             try self.report(
                 "example.test:\(server.address.port)", Self.policyRecords, isSigned: false,
-                tls: "{authorities: \(self.authority.root)}", more: more, status: 0))
+                more: more, status: 0))
         let policy = try Self.part(found, "sts")
         #expect(policy["mode"] is NSNull && (policy["problem"] as? String)?.contains("404") == true)
         let twice = try self.only(
