@@ -24,6 +24,8 @@ final class SessionHandler: ChannelDuplexHandler {
 
     /// Input held while the client has to wait, above which nothing more is read.
     private static let heldInputBytes = 16 * 1024
+    /// Replies that are gathered before they are sent.
+    private static let heldOutputBytes = 64 * 1024
     /// Pieces on their way to the disk, at which reading pauses.
     private static let pieceLimit = 2
 
@@ -177,6 +179,8 @@ final class SessionHandler: ChannelDuplexHandler {
         var isStarved = false
         while !isStarved, let context, !self.isClosing, context.channel.isWritable, !self.isFull {
             isStarved = !self.nextEvent(&hasNewEvent)
+            // Many short commands have long answers; whether the client takes them shows when they are sent.
+            if self.output.readableBytes >= Self.heldOutputBytes { self.flush() }
         }
         // Nobody will complete what has begun.
         if isStarved, self.hasEnded, self.session.expectation != .nothing { self.isClosing = true }

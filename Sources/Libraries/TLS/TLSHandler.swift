@@ -37,8 +37,9 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// What was sent in answer to TLS itself since content came last: new keys, refused renegotiations.
     private var answers = 0
 
-    /// A peer may have new keys now and then; one that wants nothing else only wants us to work.
+    /// A peer may have new keys now and then; one that wants nothing else only wants us to work, or does not read.
     private static let mostAnswers = 32
+    private static let mostUnreadAnswers = 4
 
     package init(server context: TLSServerContext) {
         self.makeConnection = { () throws(TLSError) in try context.makeConnection() }
@@ -150,7 +151,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private func countAnswer(_ context: ChannelHandlerContext) throws(TLSError) {
         context.flush()
         self.answers += 1
-        guard context.channel.isWritable, self.answers <= Self.mostAnswers else {
+        guard self.answers <= (context.channel.isWritable ? Self.mostAnswers : Self.mostUnreadAnswers) else {
             throw TLSError("the peer asks for too many answers")
         }
     }
