@@ -35,7 +35,7 @@ run() {
     failed=$((failed + bad))
 }
 
-programs='^(PeerTests|CommandTests|HarnessTests)\.'
+programs='^(PeerTests|CommandTests|HarnessTests|TLSTests|MTASTSTests)\.'
 computing='^(AuthenticationTests|FuzzTests|ReportsTests)\.'
 if [ $# -gt 0 ]; then
     run "$@"

@@ -6,15 +6,19 @@ import Testing
 
 /// What a client thinks of a certificate: RFC 7672 §3.1, RFC 6698, and authorities.
 struct VerificationTests {
+    /// Made once: each is several programs that have to run.
+    private static let authorities = Result {
+        let root = try CertificateAuthority("Root")
+        return (
+            root, try CertificateAuthority("Intermediate", below: root), try CertificateAuthority("Stranger")
+        )
+    }
+
     private let root: CertificateAuthority
     private let intermediate: CertificateAuthority
     private let stranger: CertificateAuthority
 
-    init() throws {
-        self.root = try CertificateAuthority("Root")
-        self.intermediate = try CertificateAuthority("Intermediate", below: self.root)
-        self.stranger = try CertificateAuthority("Stranger")
-    }
+    init() throws { (self.root, self.intermediate, self.stranger) = try Self.authorities.get() }
 
     private static func load(_ files: CertificateAuthority.Certificate) throws -> TLSCertificate {
         try TLSCertificate(chain: try Self.bytes(files.chain), key: try Self.bytes(files.key))
