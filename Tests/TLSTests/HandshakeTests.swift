@@ -145,6 +145,20 @@ struct HandshakeTests {
         #expect(try Pair.text(in: pair.server) == "")
     }
 
+    @Test func `A client offers no key exchange whose group the server chooses`() throws {
+        let pair = try Pair(Self.options("mx.example.com"), Self.anybody)
+        var hello = try #require(try pair.client.readOutbound(as: ByteBuffer.self))
+        // Heads of record and message, version, random; session ID; cipher suites (RFC 8446 §4.1.2, §5.1).
+        hello.moveReaderIndex(forwardBy: 5 + 4 + 2 + 32)
+        let session = hello.readInteger(as: UInt8.self) ?? 0
+        hello.moveReaderIndex(forwardBy: Int(session))
+        let bytes = hello.readInteger(as: UInt16.self) ?? 0
+        let suites = (0..<bytes / 2).compactMap { _ in hello.readInteger(as: UInt16.self) }
+        #expect(suites.contains(0x1302) && suites.contains(0xC02F))
+        // TLS_DHE_RSA_… with AES-GCM, AES-CBC and ChaCha20.
+        #expect(Set(suites).isDisjoint(with: [0x9E, 0x9F, 0x33, 0x39, 0x67, 0x6B, 0xCCAA]))
+    }
+
     @Test func `Each name gets its certificate, and no name the first`() throws {
         let options = try Self.options("mx.example.com", "*.example.net", "other.example.org")
         for (asked, shown) in [
