@@ -16,6 +16,11 @@ package enum ASCII {
         Self.isDigit(byte) || (byte | 0x20) &- 0x61 < 6
     }
 
+    /// 0 to 15; nil for what is not a hexadecimal digit.
+    @inlinable package static func hexValue(_ byte: UInt8) -> UInt8? {
+        Self.isDigit(byte) ? byte &- 0x30 : (byte | 0x20) &- 0x61 < 6 ? (byte | 0x20) &- 0x57 : nil
+    }
+
     /// Space or tab.
     @inlinable package static func isBlank(_ byte: UInt8) -> Bool { byte == Self.space || byte == Self.tab }
 

@@ -80,51 +80,75 @@ extension IPAddress: CustomStringConvertible {
 
     /// Reads a dotted quad (no leading zeros, which some programs take for octal) or any form of RFC 4291 §2.2.
     package init?(_ text: some StringProtocol) {
-        if text.utf8.contains(UInt8(ascii: ":")) {
-            guard let bytes = Self.v6Bytes(text) else { return nil }
-            self.init(v6Bytes: bytes)
+        let bytes = Array(text.utf8)
+        if bytes.contains(UInt8(ascii: ":")) {
+            guard let octets = Self.v6Bytes(bytes[...]) else { return nil }
+            self.init(v6Bytes: octets)
         } else {
-            guard let value = Self.v4Value(text) else { return nil }
+            guard let value = Self.v4Value(bytes[...]) else { return nil }
             self = .v4(value)
         }
     }
 
-    private static func v4Value(_ text: some StringProtocol) -> UInt32? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var value: UInt32 = 0
-        for part in parts {
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy(ASCII.isDigit), let octet = UInt8(part),
-                part.utf8.count == 1 || part.utf8.first != UInt8(ascii: "0")
-            else { return nil }
-            value = value << 8 | UInt32(octet)
+    private static func v4Value(_ text: ArraySlice<UInt8>) -> UInt32? {
+        var (value, octet): (UInt32, UInt32) = (0, 0)
+        var (digits, dots) = (0, 0)
+        for byte in text {
+            if byte == UInt8(ascii: ".") {
+                guard digits > 0, dots < 3 else { return nil }
+                value = value << 8 | octet
+                dots += 1
+                (octet, digits) = (0, 0)
+            } else {
+                // Behind a zero there is nothing more.
+                guard ASCII.isDigit(byte), digits == 0 || octet > 0 else { return nil }
+                octet = octet * 10 + UInt32(byte - UInt8(ascii: "0"))
+                digits += 1
+                guard octet <= 255 else { return nil }
+            }
         }
-        return value
+        return dots == 3 && digits > 0 ? value << 8 | octet : nil
     }
 
-    private static func v6Bytes(_ text: some StringProtocol) -> [UInt8]? {
-        let halves = text.split(separator: "::", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let front = Self.groups(halves[0], mayEndInV4: halves.count == 1) else { return nil }
-        guard halves.count == 2 else { return front.count == 16 ? front : nil }
-        guard let back = Self.groups(halves[1], mayEndInV4: true), front.count + back.count <= 14 else { return nil }
+    private static func v6Bytes(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        let colon = UInt8(ascii: ":")
+        let gap = text.indices.dropLast().first { text[$0] == colon && text[$0 + 1] == colon }
+        guard let gap else { return Self.groups(text, mayEndInV4: true).flatMap { $0.count == 16 ? $0 : nil } }
+        guard let front = Self.groups(text[..<gap], mayEndInV4: false),
+            let back = Self.groups(text[(gap + 2)...], mayEndInV4: true), front.count + back.count <= 14
+        else { return nil }
         return front + [UInt8](repeating: 0, count: 16 - front.count - back.count) + back
     }
 
-    private static func groups(_ text: some StringProtocol, mayEndInV4: Bool) -> [UInt8]? {
+    private static func groups(_ text: ArraySlice<UInt8>, mayEndInV4: Bool) -> [UInt8]? {
         guard !text.isEmpty else { return [] }
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         var bytes: [UInt8] = []
-        for (index, part) in parts.enumerated() {
-            if mayEndInV4, index == parts.count - 1, let value = Self.v4Value(part) {
-                bytes += [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
+        var rest = text
+        while true {
+            let end = rest.firstIndex(of: UInt8(ascii: ":")) ?? rest.endIndex
+            let isLast = end == rest.endIndex
+            if isLast, mayEndInV4, let value = Self.v4Value(rest) {
+                for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
             } else {
-                guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy(ASCII.isHexDigit),
-                    let group = UInt16(part, radix: 16)
-                else { return nil }
-                bytes += [UInt8(group >> 8), UInt8(group & 255)]
+                guard let group = Self.group(rest[..<end]) else { return nil }
+                bytes.append(UInt8(group >> 8))
+                bytes.append(UInt8(group & 255))
             }
+            guard bytes.count <= 16 else { return nil }
+            if isLast { return bytes }
+            rest = rest[(end + 1)...]
         }
-        return bytes.count <= 16 ? bytes : nil
+    }
+
+    /// One to four hexadecimal digits.
+    private static func group(_ text: ArraySlice<UInt8>) -> UInt16? {
+        guard (1...4).contains(text.count) else { return nil }
+        var value: UInt16 = 0
+        for byte in text {
+            guard let digit = ASCII.hexValue(byte) else { return nil }
+            value = value << 4 | UInt16(digit)
+        }
+        return value
     }
 }
 

@@ -28,6 +28,16 @@ package enum MailEvent: Sendable {
     case damaged(QueueID, detail: String)
     /// A message of ours goes without the signature that it should have.
     case unsigned(QueueID, detail: String)
+    /// Something became true, or is no longer, that somebody should do something about.
+    case alarm(String, isRaised: Bool)
+    /// The daemon takes mail.
+    case started(generation: Int, hostname: String)
+    /// All is safe; the process ends.
+    case ended
+    /// Another generation of the configuration is in force.
+    case reloaded(generation: Int, warnings: Int)
+    /// It cannot be: `detail` is the first error. The old generation stays in force.
+    case reloadRefused(generation: Int, detail: String)
 
     package struct Queued: Sendable {
         package var session: String?
@@ -40,6 +50,8 @@ package enum MailEvent: Sendable {
         package var authentication: String?
         /// Through which the message came; nil for plain text.
         package var tls: TLSSummary?
+        /// It waits until somebody releases it.
+        package var isHeld = false
 
         package init(envelope: Envelope, bytes: Int) {
             self.envelope = envelope
@@ -145,6 +157,8 @@ package enum MailEvent: Sendable {
         /// The server that answered: name, address and port; nil if none was reached.
         package var remote: String?
         package var reply: Reply
+        /// Of the content; nil if that is not known.
+        package var bytes: Int?
         /// Since the message arrived.
         package var age: Duration
         /// What protected the connection: the level that was kept to, and `none` or protocol, cipher and its bits.
@@ -231,7 +245,23 @@ extension MailEvent {
         case .destinationUp(let destination): Self.fields("destination_up", ("destination", destination))
         case .damaged(let id, let detail): Self.fields("damaged", ("id", id.description), ("detail", detail))
         case .unsigned(let id, let detail): Self.fields("unsigned", ("id", id.description), ("detail", detail))
+        case .alarm(let text, let isRaised):
+            Self.fields("alarm", ("state", isRaised ? "raised" : "cleared"), ("text", text))
+        case .started(let generation, let hostname):
+            Self.fields("started", generation) { $0.add("hostname", hostname) }
+        case .ended: Fields("ended")
+        case .reloaded(let generation, let warnings):
+            Self.fields("reloaded", generation) { $0.add("warnings", warnings) }
+        case .reloadRefused(let generation, let detail):
+            Self.fields("reload_refused", generation) { $0.add("detail", detail) }
         }
+    }
+
+    private static func fields(_ event: String, _ generation: Int, more: (inout Fields) -> Void) -> Fields {
+        var fields = Fields(event)
+        fields.add("generation", generation)
+        more(&fields)
+        return fields
     }
 
     private static func fields(_ event: String, _ pairs: (String, String)...) -> Fields {
@@ -301,6 +331,7 @@ extension MailEvent {
         fields.add("about", queued.about?.description)
         fields.add("authentication", queued.authentication)
         fields.add("tls", queued.tls?.logText)
+        fields.add("held", queued.isHeld ? "yes" : nil)
         return fields
     }
 
@@ -312,6 +343,7 @@ extension MailEvent {
         fields.add("from", outcome.reversePath.description)
         fields.add("to", Self.list(outcome.recipients))
         fields.add("recipients", outcome.recipients.count)
+        if let bytes = outcome.bytes { fields.add("bytes", bytes) }
         fields.add("destination", outcome.destination)
         fields.add("remote", outcome.remote)
         fields.add("tls", outcome.tls)

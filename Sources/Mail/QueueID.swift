@@ -34,16 +34,28 @@ extension QueueID: CustomStringConvertible {
     }
 
     /// Reads the written form; nil for anything else.
-    package init?(_ text: some StringProtocol) {
-        guard text.utf8.count == Self.length else { return nil }
+    package init?(_ text: some StringProtocol) { self.init(Array(text.utf8)[...]) }
+
+    package init?(_ text: ArraySlice<UInt8>) {
+        guard text.count == Self.length else { return nil }
         var value: UInt64 = 0
-        for byte in text.utf8 {
-            let upper = byte >= 0x61 && byte <= 0x7A ? byte - 0x20 : byte
-            guard let digit = Self.alphabet.firstIndex(of: upper) else { return nil }
+        for byte in text {
+            let digit = Self.digits[Int(byte)]
+            guard digit < 32 else { return nil }
             value = value << 5 | UInt64(digit)
         }
         self.init(value: value)
     }
+
+    /// What a character of the written form, in either case, stands for.
+    private static let digits: [UInt8] = {
+        var digits = [UInt8](repeating: 0xFF, count: 256)
+        for (digit, byte) in Self.alphabet.enumerated() {
+            digits[Int(byte)] = UInt8(digit)
+            digits[Int(ASCII.lowercased(byte))] = UInt8(digit)
+        }
+        return digits
+    }()
 }
 
 /// Makes queue IDs that rise for ever, also when the clock is set back and across restarts.

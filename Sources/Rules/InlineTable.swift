@@ -13,14 +13,14 @@ enum InlineTable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The values of `inline:{ key = value, {key = value with blanks}, "key with blanks" = value }`, in their order.
+    /// The values of `inline:{key=value, {key = value with blanks}}`, in their order.
     static func pairs(_ text: String) throws(InlineTableError) -> [(key: String, value: String)] {
         var pairs: [(key: String, value: String)] = []
         for item in try Self.items(Self.inside(text)) {
             let pair = item.hasPrefix("{") ? try Self.inside(item) : item
             pairs.append(try Self.pair(pair))
         }
-        guard !pairs.isEmpty else { throw InlineTableError("'\(text)' holds nothing; write {key = value, …}") }
+        guard !pairs.isEmpty else { throw InlineTableError("'\(text)' holds nothing; write {key=value, …}") }
         return pairs
     }
 

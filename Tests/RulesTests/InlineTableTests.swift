@@ -39,7 +39,7 @@ struct InlineTableTests {
 
     /// dict_inline.ref
     @Test func `what is no inline table is an error`() {
-        #expect(self.problem("inline:{ }") == "'{ }' holds nothing; write {key = value, …}")
+        #expect(self.problem("inline:{ }") == "'{ }' holds nothing; write {key=value, …}")
         #expect(self.problem("inline:{ foo = xx }") == "'foo' has no '=' behind its key")
         #expect(self.problem("inline:{ foo=xx }x") == "text behind '}' in '{ foo=xx }x'")
         #expect(self.problem("inline:{ foo=xx x") == "'}' is missing in '{ foo=xx x'")
