@@ -268,8 +268,9 @@ extension SessionHandler {
             self.dropIncoming()
             return self.stored(.success(incoming.content.id))
         }
-        let lanes =
-            effects.filter.map { filter in LaneNaming { LaneNaming.filtered(filter, $0) } } ?? self.generation.lanes
+        // A message that is sent elsewhere as a whole is not filtered (access(5)).
+        let filter = effects.redirect == nil ? effects.filter : nil
+        let lanes = filter.map { filter in LaneNaming { LaneNaming.filtered(filter, $0) } } ?? self.generation.lanes
         let message = incoming.content.finish(
             arrival: self.shared.clock.now(), envelope: sent, client: self.identity, about: nil,
             needsSMTPUTF8: sent.needsSMTPUTF8(header: incoming.headerHasEightBit), lanes: lanes,
@@ -296,6 +297,7 @@ extension SessionHandler {
         queued.client = message.client
         queued.authentication = authentication
         queued.tls = self.facts.tls
+        queued.isHeld = message.progress.isHeld
         let event = queued
         self.shared.queue.store(new) { result in
             if case .success = result {

@@ -40,7 +40,8 @@ extension Reply {
     static let refusedWhileDown = Reply(550, .init(1, 1), "Recipient address rejected: unverified address")
 }
 
-/// Which address of an envelope a reply is about; the detail is that of RFC 3463 §3.2.
+/// Which address of an envelope a reply is about. The detail is Postfix's, by which senders may go: RFC 3463 §3.2 has
+/// none for a mailbox of the sender that does not exist.
 enum AddressSide: String {
     case recipient = "Recipient"
     case sender = "Sender"
@@ -48,7 +49,7 @@ enum AddressSide: String {
     var detail: Reply.Detail {
         switch self {
         case .recipient: .init(1, 1)
-        case .sender: .init(1, 8)
+        case .sender: .init(1, 7)
         }
     }
 }

@@ -102,20 +102,19 @@ package struct RecipientDirectory: Sendable {
 }
 
 extension Verifier {
-    /// For `reject_unverified_sender`: what a sender gets whose own servers do not take mail for it; nil if they do.
-    ///
-    /// Of a verifier for senders, whose probe goes over `Route.direct` of the sender's domain.
-    package func objection(
-        toSender mailbox: Mailbox, reject: RejectCode, on loop: any EventLoop
-    ) async -> (reply: Reply, reason: String)? {
+    /// For `reject_unverified_sender` and `reject_unverified_recipient`: whether the servers of an address take mail
+    /// for it, whatever the tables say. A verifier for senders asks over `Route.direct` of the sender's domain.
+    package func verdict(on mailbox: Mailbox, reject: RejectCode, loop: any EventLoop) async -> RecipientVerdict {
+        let side: AddressSide = self.kind == .sender ? .sender : .recipient
         let answer: Answer
         do { answer = try await self.verify(mailbox, on: loop).get() } catch {
-            return (.unverified(.sender), "\(error)")  // The loop is gone, and with it the session.
+            // The loop is gone, and with it the session.
+            return RecipientVerdict(.undecided(.unverified(side)), "\(error)")
         }
         switch answer.verdict {
-        case .accepted: return nil
-        case .refused: return (.undeliverable(.sender, reject), answer.reason)
-        case .undecided: return (.unverified(.sender), answer.reason)
+        case .accepted: return RecipientVerdict(.known, answer.reason)
+        case .refused: return RecipientVerdict(.unknown(.undeliverable(side, reject)), answer.reason)
+        case .undecided: return RecipientVerdict(.undecided(.unverified(side)), answer.reason)
         }
     }
 }

@@ -43,4 +43,21 @@ struct SPFPolicyTests {
         #expect(finding.spf.mailFrom.result == .neutral && finding.spf.guess == nil)
         #expect(!finding.fields.contains("guess"))
     }
+
+    @Test(arguments: [
+        ("<>", "mail.example.test", true), ("<>", "[192.0.2.1]", false), ("a@other.test", "mail.example.test", true),
+        ("a@other.test", "mail.other.test", false),
+    ]) func `with the null sender what follows for HELO follows as well`(
+        _ sender: String, _ helo: String, _ isRefused: Bool
+    ) async throws {
+        var options = SPFOptions()
+        (options.helo.softfail, options.helo.none) = (.reject, .mark)
+        let client = AuthenticatedClient(
+            address: try #require(IPAddress("192.0.2.1")), helo: helo,
+            reversePath: sender == "<>" ? .null : .mailbox(try #require(Mailbox(sender))))
+        let names = TestNames([NameQuery("mail.example.test", .txt): .texts([Array("v=spf1 ~all".utf8)])]).source
+        let policy = SPFPolicy(options, receiver: "mx.example.test")
+        let finding = await policy.finding(on: client, names: names, at: Timestamp(seconds: 1_800_000_000))
+        #expect((policy.refusal(of: finding, client)?.reply.code == 550) == isRefused)
+    }
 }

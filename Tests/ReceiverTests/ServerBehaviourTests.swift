@@ -27,6 +27,28 @@ import Testing
             postmaster: Mailbox("postmaster@example.test"), delimiter: nil)
     }
 
+    @Test(arguments: [
+        (["X-Filter: a"], ["filter smtp:[192.0.2.1] example.test"]), (["X-Redirect: a"], ["elsewhere.test"]),
+        (["X-Filter: a", "X-Redirect: b"], ["elsewhere.test"]), ([], ["example.test"]),
+    ]) func `a message that is sent elsewhere as a whole goes through no filter`(_ fields: [String], _ lanes: [String])
+        async throws
+    {
+        let rules = "/^X-Filter:/ FILTER smtp:[192.0.2.1]\n/^X-Redirect:/ REDIRECT other@elsewhere.test\n"
+        let table = RuleTable(name: "pcre:h", file: nil, content: .pattern(try PatternTable(text: rules, kind: .pcre)))
+        let content = ContentPolicy(checks: ContentRules(header: [table]))
+        try await withServer(policy: try self.trusting(), content: content) { server in
+            try await onOwnThread {
+                let client = try server.client()
+                for line in ["MAIL FROM:<a@client.example>", "RCPT TO:<user@example.test>", "DATA"] {
+                    try client.command(line)
+                }
+                let header = (["Subject: x"] + fields).joined(separator: "\r\n")
+                #expect(try client.command("\(header)\r\n\r\ntext\r\n.").code == 250)
+                #expect(try server.queue.lanes().map(\.name) == lanes)
+            }
+        }
+    }
+
     enum Goodbye: CaseIterable, Sendable { case quit, close, reset }
 
     private func leave(_ client: SMTPClient, _ goodbye: Goodbye) throws {

@@ -113,9 +113,13 @@ struct VerifierTests {
         let fixture = try VerifierFixture(["*"], kind: .sender)
         #expect(try await fixture.verdict() == .accepted)
         fixture.primary.fail(with: .unreachable)
-        let objection = await fixture.verifier.objection(
-            toSender: try mailbox("b@example.test"), reject: .permanent, on: fixture.loop)
-        #expect(objection?.reply.oneLine.hasPrefix("450 4.1.8 Sender address rejected") == true)
+        let verdict = await fixture.verifier.verdict(
+            on: try mailbox("b@example.test"), reject: .permanent, loop: fixture.loop)
+        guard case .undecided(let reply) = verdict.answer else {
+            Issue.record("\(verdict)")
+            return
+        }
+        #expect(reply.oneLine.hasPrefix("450 4.1.7 Sender address rejected"))
         #expect(fixture.primary.asked == ["a@example.test", "b@example.test"])
         #expect(fixture.reports.all == [])
         #expect(fixture.cache.records(.recipient).isEmpty && fixture.cache.records(.sender).count == 2)

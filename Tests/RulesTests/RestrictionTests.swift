@@ -167,6 +167,23 @@ struct RestrictionTests {
         #expect(try fixture.reply() == "accept")
     }
 
+    @Test func `what servers say of an address is for good, or for now if nothing refuses for good`() throws {
+        var fixture = RestrictionFixture([.sender: ["reject_unverified_sender"], .recipient: ["reject"]])
+        let mailbox = try #require(fixture.facts.reversePath?.mailbox)
+        let lookup = Lookup.verification(mailbox, .sender)
+        let now = Reply(450, .init(1, 7), "Sender address rejected: undeliverable address")
+        for (finding, isLast, code) in [
+            (AddressFinding.known, true, 0), (.unknown(now, why: "no"), true, 450),
+            (.unknown(now, why: "no"), false, 554),
+            (.undecided(now, why: "?"), true, 450), (.undecided(now, why: "?"), false, 554),
+            (.unknown(Reply(550, .init(1, 7), "undeliverable address"), why: "no"), false, 550),
+        ] {
+            fixture.lists[.recipient] = isLast ? ["reject_unlisted_recipient"] : ["reject"]
+            fixture.answers[lookup] = .address(finding)
+            #expect(try fixture.outcome().refusal?.reply.code ?? 0 == code, "\(finding)")
+        }
+    }
+
     @Test func `a sender of ours whom no table has is asked about as well`() throws {
         var fixture = RestrictionFixture([.sender: ["reject_unlisted_sender"]])
         fixture.asksElsewhere = true

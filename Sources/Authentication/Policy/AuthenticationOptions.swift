@@ -55,7 +55,9 @@ package struct SPFOptions: Options, OptionValue {
             "engine", \.engine,
             "Who evaluates: this program, or libspf2, which is there for comparison: it gets a quarter of all cases "
                 + "wrong and evaluates no more than four policies at once."),
-        .init("helo", \.helo, "What follows from the result for the name in HELO."),
+        .init(
+            "helo", \.helo,
+            "What follows from the result for the name in HELO, which is also the sender's where that is null."),
         .init("mail_from", \.mailFrom, "What follows from the result for the sender's domain."),
         .init(
             "best_guess", \.bestGuess,

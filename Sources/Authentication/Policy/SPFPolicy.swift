@@ -33,8 +33,12 @@ package struct SPFPolicy: Sendable {
 
     private func helo(_ check: SPFCheck, _ client: AuthenticatedClient, _ names: NameSource) async -> SPFResult? {
         guard client.reversePath != .null else { return nil }
-        let result = await self.bounded(check, .helo, names)
-        return result.result == .none && DomainName(client.helo) == nil ? nil : result
+        return self.ofHELO(await self.bounded(check, .helo, names), client)
+    }
+
+    /// Of what is no domain name, such as an address, there is no result.
+    private func ofHELO(_ result: SPFResult, _ client: AuthenticatedClient) -> SPFResult? {
+        result.result == .none && DomainName(client.helo) == nil ? nil : result
     }
 
     private func guess(_ check: SPFCheck, _ names: NameSource) async -> SPFResult? {
@@ -68,7 +72,10 @@ package struct SPFPolicy: Sendable {
 
     /// The refusal, if there is one, and why; the reply is without the address that it refuses.
     package func refusal(of finding: SPFFinding, _ client: AuthenticatedClient) -> (reply: Reply, why: String)? {
-        for (result, actions) in [(finding.helo, self.options.helo), (finding.mailFrom, self.options.mailFrom)] {
+        // With the null reverse-path the sender is postmaster at the name in HELO (RFC 7208 §2.4), so that the one
+        // result is of both identities.
+        let helo = finding.helo ?? (client.reversePath == .null ? self.ofHELO(finding.mailFrom, client) : nil)
+        for (result, actions) in [(helo, self.options.helo), (finding.mailFrom, self.options.mailFrom)] {
             guard let result, let reply = Self.reply(to: result, actions[result.result], client) else { continue }
             return (reply, result.summary)
         }

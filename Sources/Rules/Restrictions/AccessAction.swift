@@ -2,6 +2,24 @@ package import Mail
 
 /// The right-hand side of an access table, and what a policy service answers (access(5), SEMANTICS §3).
 package enum AccessAction: Hashable, Sendable {
+    package enum Name: String, Hashable, Sendable, CaseIterable {
+        case bcc = "BCC"
+        case `defer` = "DEFER"
+        case deferIfPermit = "DEFER_IF_PERMIT"
+        case deferIfReject = "DEFER_IF_REJECT"
+        case discard = "DISCARD"
+        case dunno = "DUNNO"
+        case filter = "FILTER"
+        case hold = "HOLD"
+        case info = "INFO"
+        case ok = "OK"
+        case prepend = "PREPEND"
+        case redirect = "REDIRECT"
+        case reject = "REJECT"
+        case relay = "RELAY"
+        case warn = "WARN"
+    }
+
     case dunno
     /// `OK`, `RELAY`, or nothing but digits.
     case permit
@@ -49,34 +67,39 @@ package enum AccessAction: Hashable, Sendable {
     package init(_ value: String) throws(OptionProblem) {
         let word = value.prefix { $0 != " " && $0 != "\t" }
         let rest = value.dropFirst(word.count).drop { $0.isWhitespace }
+        guard let name = Name(rawValue: word.uppercased()) else {
+            self = try Self.other(value, word: word, rest: rest)
+            return
+        }
         let text = String(rest)
-        switch word.uppercased() {
-        case "DUNNO": self = .dunno
-        case "OK", "RELAY": self = .permit
-        case "REJECT": self = .reject(Explanation(rest))
-        case "DEFER": self = .defer(Explanation(rest))
-        case "DEFER_IF_PERMIT": self = .deferIfPermit(Explanation(rest))
-        case "DEFER_IF_REJECT": self = .deferIfReject(Explanation(rest))
-        case "INFO": self = .info(text)
-        case "WARN": self = .warn(text)
-        case "HOLD": self = .hold(text)
-        case "DISCARD": self = .discard(text)
-        case "FILTER":
+        switch name {
+        case .dunno: self = .dunno
+        case .ok, .relay: self = .permit
+        case .reject: self = .reject(Explanation(rest))
+        case .defer: self = .defer(Explanation(rest))
+        case .deferIfPermit: self = .deferIfPermit(Explanation(rest))
+        case .deferIfReject: self = .deferIfReject(Explanation(rest))
+        case .info: self = .info(text)
+        case .warn: self = .warn(text)
+        case .hold: self = .hold(text)
+        case .discard: self = .discard(text)
+        case .filter:
             guard text.contains(":") else { throw OptionProblem("FILTER needs transport:destination") }
             self = .filter(text)
-        case "REDIRECT": self = .redirect(try Self.mailbox(text, for: "REDIRECT"))
-        case "BCC": self = .copy(try Self.mailbox(text, for: "BCC"))
-        case "PREPEND":
+        case .redirect: self = .redirect(try Self.mailbox(text, for: name))
+        case .bcc: self = .copy(try Self.mailbox(text, for: name))
+        case .prepend:
             guard Self.isHeaderField(text) else { throw OptionProblem("PREPEND needs 'Name: text'") }
             self = .prepend(text)
-        case "HANGUP", "DELAY": throw OptionProblem("\(word) is not an action that Postern has")
-        default: self = try Self.other(value, word: word, rest: rest)
         }
     }
 
     private static func other(
         _ value: String, word: Substring, rest: Substring
     ) throws(OptionProblem) -> AccessAction {
+        if ["HANGUP", "DELAY"].contains(word.uppercased()) {
+            throw OptionProblem("\(word) is not an action that Postern has")
+        }
         if !value.isEmpty, value.utf8.allSatisfy(ASCII.isDigit) { return .permit }
         if word.utf8.count == 3, let code = Int(word), (400...599).contains(code) {
             return .reply(code: code, Explanation(rest))
@@ -89,9 +112,9 @@ package enum AccessAction: Hashable, Sendable {
         return .restrictions(names)
     }
 
-    private static func mailbox(_ text: String, for action: String) throws(OptionProblem) -> Mailbox {
+    private static func mailbox(_ text: String, for name: Name) throws(OptionProblem) -> Mailbox {
         let bare = text.hasPrefix("<") && text.hasSuffix(">") ? String(text.dropFirst().dropLast()) : text
-        guard let mailbox = Mailbox(bare) else { throw OptionProblem("\(action) needs an address user@domain") }
+        guard let mailbox = Mailbox(bare) else { throw OptionProblem("\(name.rawValue) needs an address user@domain") }
         return mailbox
     }
 

@@ -187,10 +187,13 @@ extension Evaluation {
     mutating func unverified(_ address: AddressClass) throws(Halt) -> Step {
         guard let mailbox = self.mailbox(address) else { return .dunno }
         return try self.judge(
-            .verification(mailbox, address), mailbox, .init(1, address == .sender ? 7 : 1))
+            .verification(mailbox, address), mailbox, .init(1, address == .sender ? 7 : 1), mayBeRefusedLater: true)
     }
 
-    private mutating func judge(_ lookup: Lookup, _ mailbox: Mailbox, _ detail: Reply.Detail) throws(Halt) -> Step {
+    /// - Parameter mayBeRefusedLater: what is refused for now only, is so if nothing refuses for good.
+    private mutating func judge(
+        _ lookup: Lookup, _ mailbox: Mailbox, _ detail: Reply.Detail, mayBeRefusedLater: Bool = false
+    ) throws(Halt) -> Step {
         guard case .address(let finding) = try self.answer(lookup) else {
             return self.deferIfPermitted(450, detail, "<\(mailbox)>: address verification problem")
         }
@@ -198,8 +201,10 @@ extension Evaluation {
         case .known: return .dunno
         case .unknown(let reply, let why):
             self.restrictionFacts.append("\(mailbox): \(why)")
-            return self.refuse(
-                reply.code, reply.detail ?? detail, "<\(mailbox)>: \(reply.lines.joined(separator: " "))")
+            let text = "<\(mailbox)>: \(reply.lines.joined(separator: " "))"
+            return mayBeRefusedLater && reply.outcome == .temporary
+                ? self.deferIfPermitted(reply.code, reply.detail ?? detail, text)
+                : self.refuse(reply.code, reply.detail ?? detail, text)
         case .undecided(let reply, let why):
             self.restrictionFacts.append("\(mailbox): \(why)")
             return self.deferIfPermitted(

@@ -74,12 +74,8 @@ package struct RestrictionReader {
 
     package static func takesArgument(_ name: String) -> Bool {
         let key = name.asciiLowercased
-        return key == "sleep" || self.access[key] != nil || self.serverAccess[key] != nil
-            || self.domainLists[key] != nil
-            || [
-                "reject_rbl_client", "reject_rbl", "permit_dnswl_client", "permit_rhswl_client",
-                "check_policy_service", "check_ccert_access", "check_sasl_access",
-            ].contains(key)
+        return self.access[key] != nil || self.serverAccess[key] != nil || self.domainLists[key] != nil
+            || self.others.contains(key)
     }
 
     private func other(_ key: String, _ name: String, _ argument: String?) throws(OptionProblem) -> Restriction {
@@ -130,11 +126,14 @@ extension RestrictionReader {
     /// Every name that is a restriction, classes aside.
     package static var names: [String] {
         plain.keys.sorted() + access.keys.sorted() + serverAccess.keys.sorted() + domainLists.keys.sorted()
-            + [
-                "reject_rbl_client", "permit_dnswl_client", "permit_rhswl_client", "check_policy_service", "sleep",
-                "check_ccert_access", "check_sasl_access", "warn_if_reject",
-            ]
+            + others + ["warn_if_reject"]
     }
+
+    /// Those of ``other(_:_:_:)``, which take an argument.
+    private static let others = [
+        "reject_rbl_client", "reject_rbl", "permit_dnswl_client", "permit_rhswl_client", "check_policy_service",
+        "sleep", "check_ccert_access", "check_sasl_access",
+    ]
 
     private static let noAuthentication = Restriction.nothing("clients do not authenticate themselves here")
 
@@ -171,7 +170,7 @@ extension RestrictionReader {
     ]
 
     /// Names that Postfix once had, or that make an open relay.
-    private static let removed: [String: String] = [
+    static let removed: [String: String] = [
         "check_relay_domains": "write reject_unauth_destination",
         "reject_maps_rbl": "write reject_rbl_client with the domain of a list",
         "permit_naked_ip_address": "write permit_mynetworks",
