@@ -13,8 +13,8 @@ extension Dispatcher {
         self.destinations[place].measureRate(since: self.lastTick, now)
         switch self.destinations[place].state {
         case .down(_, let probe, _):
-            if probe <= now { self.probe(place, &actions) }
-        case .unroutable(let until, _) where until <= now:
+            if self.options.isOver(probe, now) { self.probe(place, &actions) }
+        case .unroutable(let until, _) where self.options.isOver(until, now):
             self.destinations[place].becomeUp()
             self.pump(place, now, &actions)
         // A lane may have been read from the disk in vain; that is tried again.
@@ -33,6 +33,20 @@ extension Dispatcher {
             self.destinations[place].set(connection, .leaving)
             actions.append(.quit(connection))
         }
+    }
+
+    /// It is left alone until it is probed, the longer the longer it has been away.
+    mutating func becomeDown(_ place: Int, _ reply: Reply, _ now: Timestamp, _ actions: inout [Action]) {
+        var since = now
+        switch self.destinations[place].state {
+        // Not from a time to come, where the clock was set back.
+        case .down(let first, _, _), .probing(let first, _): since = min(first, now)
+        case .up, .unroutable: break
+        }
+        let due = self.options.probeDue(after: now, downSince: since)
+        self.destinations[place].becomeDown(since: since, probe: due, reply)
+        for lane in self.destinations[place].lanes { self.schedule.forget(lane) }
+        actions.append(.record(.destinationDown(self.destinations[place].key, reply: reply, due: due)))
     }
 
     /// Tries with one connection whether a destination is back, if anybody waits for it.

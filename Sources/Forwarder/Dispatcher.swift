@@ -195,7 +195,7 @@ extension Dispatcher {
         }
         switch self.destinations[place].state {
         case .up: break
-        case .down(_, let probe, _): return probe <= now ? self.probe(place, &actions) : ()
+        case .down(_, let probe, _): return self.options.isOver(probe, now) ? self.probe(place, &actions) : ()
         case .probing: return
         case .unroutable(_, let reply): return self.answerAll(place, reply, now, &actions)
         }
@@ -396,18 +396,6 @@ extension Dispatcher {
             guard !self.destinations[place].hasSession else { return self.destinations[place].stumbled() }
             self.becomeDown(place, reply, now, &actions)
         }
-    }
-
-    private mutating func becomeDown(_ place: Int, _ reply: Reply, _ now: Timestamp, _ actions: inout [Action]) {
-        var since = now
-        switch self.destinations[place].state {
-        case .down(let first, _, _), .probing(let first, _): since = first
-        case .up, .unroutable: break
-        }
-        let due = self.options.probeDue(after: now, downSince: since)
-        self.destinations[place].becomeDown(since: since, probe: due, reply)
-        for lane in self.destinations[place].lanes { self.schedule.forget(lane) }
-        actions.append(.record(.destinationDown(self.destinations[place].key, reply: reply, due: due)))
     }
 
     private mutating func closed(_ connection: ConnectionID, _ now: Timestamp, _ actions: inout [Action]) {

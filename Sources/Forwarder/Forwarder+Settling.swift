@@ -144,6 +144,7 @@ extension Forwarder {
                 destination: verdicts.job.destination, remote: group.first.remote, reply: group.first.reply,
                 age: verdicts.time - message.arrival)
             outcome.tls = group.first.tls
+            outcome.bytes = message.contentBytes
             return outcome
         }
     }

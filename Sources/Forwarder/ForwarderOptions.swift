@@ -114,6 +114,12 @@ extension ForwarderOptions {
         now + max(self.probeMinimum, min(self.probeMaximum, now - since))
     }
 
+    /// Whether a destination has been left alone for long enough. What is further ahead than it can be was reckoned by
+    /// a clock that has been set back since.
+    func isOver(_ due: Timestamp, _ now: Timestamp) -> Bool {
+        due <= now || due - now > max(self.probeMaximum, self.retryMinimum)
+    }
+
     func concurrency(of destination: String) -> Int {
         self.destinations.values[destination]?.concurrency ?? self.concurrency
     }

@@ -65,6 +65,34 @@ extension LMDBQueue {
         return result
     }
 
+    /// Goes from lane to lane, and in each straight to what is later.
+    package func scheduled(after due: Timestamp, limit: Int) throws(QueueError) -> [QueueID] {
+        var found: Set<QueueID> = []
+        try self.read { transaction throws(LMDBError) in
+            var start: [UInt8]? = []
+            while let from = start, found.count < limit {
+                start = nil
+                var prefix: [UInt8] = []
+                try transaction.scan(self.tables.lanes, from: from) { bytes, _ in
+                    guard let key = LaneKey(bytes) else { return .next }
+                    prefix = LaneKey.prefix(key.lane)
+                    start = prefix.dropLast() + [1]  // Behind every key of the lane.
+                    return .stop
+                }
+                guard !prefix.isEmpty else { break }
+                let first = prefix + LaneKey(lane: "", due: due, id: QueueID(value: .max)).bytes.dropFirst()
+                try transaction.scan(self.tables.lanes, from: first) { bytes, _ in
+                    guard found.count < limit, bytes.starts(with: prefix), let key = LaneKey(bytes) else {
+                        return .stop
+                    }
+                    if key.due > due { found.insert(key.id) }
+                    return .next
+                }
+            }
+        }
+        return Array(found)
+    }
+
     package func message(_ id: QueueID) throws(QueueError) -> QueuedMessage? {
         var found: Result<QueuedMessage, RecordReader.Damage>?
         try self.read { transaction throws(LMDBError) in found = try self.message(id, transaction) }

@@ -60,6 +60,9 @@ package protocol MailQueue: AnyObject, Sendable {
         in lane: String, at now: Timestamp, skipping skipped: Set<QueueID>, limit: Int, contentLimit: Int
     ) throws(QueueError) -> DueMessages
 
+    /// Messages whose next attempt is later than `due`, each once, at most so many.
+    func scheduled(after due: Timestamp, limit: Int) throws(QueueError) -> [QueueID]
+
     /// A message; nil if there is none of this ID.
     func message(_ id: QueueID) throws(QueueError) -> QueuedMessage?
 

@@ -58,6 +58,8 @@ package final class Gate: Sendable {
             case use(ScreenerPolicy)
             case answer(connection: UInt64, zone: Int, DNSResult)
             case shutDown
+            /// Whether the thread still works: it calls this.
+            case question(@Sendable () -> Void)
         }
 
         let wakeup: Wakeup
@@ -115,6 +117,9 @@ package final class Gate: Sendable {
     package func use(_ policy: ScreenerPolicy) { self.mailbox.post(.use(policy)) }
 
     package var status: GateStatus { self.mailbox.status }
+
+    /// Has the gate's thread call this, if it still works.
+    package func ask(_ answer: @escaping @Sendable () -> Void) { self.mailbox.post(.question(answer)) }
 
     /// Stops listening, tells everybody who is still here 421, and waits for the thread's end, which takes no time to
     /// speak of.

@@ -105,6 +105,7 @@ final class GateKeeper {
         case .listen(let socket, let door): self.listen(socket, door)
         case .use(let policy): self.policy = policy
         case .answer(let number, let zone, let result): self.answer(number, zone: zone, result)
+        case .question(let answer): answer()
         case .shutDown:
             self.isEnding = true
             for listener in self.listeners { listener.socket.close() }

@@ -310,6 +310,27 @@ struct DispatcherTests {
         #expect(fixture.settled.isEmpty && fixture.delivered.isEmpty)
     }
 
+    @Test(arguments: [true, false]) func `a clock that is set back does not keep a destination away`(_ isThere: Bool)
+        throws
+    {
+        var fixture = DispatcherFixture()
+        fixture.pass(.seconds(172_800))
+        try fixture.add()
+        if isThere {
+            fixture.failNext()
+        } else {
+            let gone = Reply(550, .init(4, 4), "not found")
+            fixture.handle(.openFailed(fixture.opened[0].id, .permanent(gone)))
+            fixture.settleNext()
+            fixture.forget()
+        }
+        fixture.pass(.seconds(-172_800))
+        try fixture.add()
+        #expect(fixture.opened.count == 1)
+        fixture.failNext()
+        #expect(fixture.dispatcher.status.first?.since == fixture.now)
+    }
+
     @Test func `when a destination is back its backlog starts at once, slowly, then faster, and not above the limit`()
         throws
     {
