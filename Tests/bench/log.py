@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""How long it takes to search a large log, and to make a report of it, beside grep over the same file.
+
+    Tests/bench/log.py [--binary .build/release/postern] [--megabytes 1000] [--repeat 3]
+
+The log is of sessions and messages as a relay writes them: most are refused, the rest queued and delivered, each with
+addresses of its own. What is searched for is one sender in the middle, one client, and a domain that a third of the
+lines has. Printed are the medians of seconds, and of peak memory.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+
+DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def identifier(number: int) -> str:
+    text = ""
+    while number:
+        text = DIGITS[number % 32] + text
+        number //= 32
+    return text.rjust(11, "0")
+
+
+def story(number: int, chance: random.Random) -> str:
+    second = number // 20
+    time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_790_000_000 + second)) + f".{number % 1000:03d}Z"
+    session, message = identifier((1_790_000_000 << 16) + number * 2), identifier((1_790_000_000 << 16) + number * 2 + 1)
+    client = f"client=198.51.{number % 100}.{number // 100 % 250}:{1024 + number % 60000} helo=mail{number % 977}.example.org"
+    path = f"from=s{number}@domain{number % 3001}.example to=u{number % 499}@{('example.com', 'example.net', 'example.info')[number % 3]}"
+    lines = [f"event=screened session={session} {client.split()[0]} local=203.0.113.1:25 result=passed new=no score=0"]
+    if chance.random() < 0.6:
+        lines.append(
+            f"event=refused session={session} {client} {path} command=RCPT "
+            f'reply="554 5.7.1 Service unavailable; blocked using list{number % 3}.example [ref {session[-6:]}]" '
+            f'ref={session[-6:]} list=recipient restriction="reject_rbl_client list{number % 3}.example" '
+            f"rule=/etc/postern/postern.yaml:31 value=list{number % 3}.example generation=1")
+    else:
+        size = f"recipients=1 bytes={chance.randrange(900, 90_000)}"
+        lines.append(
+            f"event=queued id={message} session={session} {client} {path} {size} "
+            'authentication="spf=pass dkim=pass arc=none dmarc=pass" tls=TLSv1.3/TLS_AES_256_GCM_SHA384/256')
+        lines.append(
+            f"event=delivered id={message} {path} {size} destination=[192.0.2.25]:25 remote=192.0.2.25:25 "
+            'tls="dane TLSv1.3/TLS_AES_256_GCM_SHA384/256" reply="250 2.0.0 Ok: queued as 4XqD1z0Zz" age=0.112')
+    return "".join(f"{time_text} {line}\n" for line in lines)
+
+
+def write(file, megabytes: int) -> int:
+    chance = random.Random(7)
+    written = number = 0
+    while written < megabytes * 1_000_000:
+        piece = "".join(story(number + more, chance) for more in range(2000)).encode()
+        number += 2000
+        written += file.write(piece)
+    return number
+
+
+def timed(command: list[str], environment=None) -> tuple[float, float, int]:
+    """Seconds, peak memory in MB and lines that came out."""
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            os.dup2(output.fileno(), 1)
+            os.execvpe(command[0], command, {**os.environ, **(environment or {})})
+        _, status, usage = os.wait4(child, 0)
+        seconds = time.monotonic() - began
+        if os.waitstatus_to_exitcode(status) > 1:
+            raise SystemExit(f"{' '.join(command)}: exit status {os.waitstatus_to_exitcode(status)}")
+        output.seek(0)
+        return seconds, usage.ru_maxrss / 1000, sum(1 for _ in output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", default=".build/release/postern")
+    parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.NamedTemporaryFile(dir="/var/tmp", suffix=".log") as log:
+        stories = write(log, options.megabytes)
+        log.flush()
+        middle = stories // 2
+        sender = f"s{middle}@domain{middle % 3001}.example"
+        client = f"198.51.{middle % 100}.{middle // 100 % 250}"
+        searches = [
+            ("a sender, its story", ["log", "--file", log.name, sender], ["grep", "-F", f"from={sender} ", log.name]),
+            ("a client, only its lines", ["log", "--only", "--file", log.name, client],
+             ["grep", "-F", f"client={client}:", log.name]),
+            ("a client, its stories", ["log", "--file", log.name, client],
+             ["grep", "-F", f"client={client}:", log.name]),
+            ("the report", ["report", "--since", "2026-01-01", "--until", "2030-01-01", "--file", log.name], ["grep", "-cF", "event=refused", log.name]),
+        ]
+        print(f"{stories} sessions, {options.megabytes} MB")
+        for what, arguments, grep in searches:
+            ours = [timed([options.binary, *arguments]) for _ in range(options.repeat)]
+            theirs = [timed(grep, {"LC_ALL": "C"}) for _ in range(options.repeat)]
+            seconds, other = (statistics.median(one[0] for one in runs) for runs in (ours, theirs))
+            memory = max(one[1] for one in ours)
+            print(f"{what}: {seconds:.1f} s, {memory:.0f} MB, {ours[0][2]} lines; grep {other:.2f} s, "
+                  f"{theirs[0][2]} lines; ratio {seconds / other:.0f}")
+
+
+if __name__ == "__main__":
+    main()
