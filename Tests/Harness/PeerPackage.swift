@@ -2,7 +2,7 @@ import Foundation
 
 /// A group of packages that `Tests/peers.sh` unpacked. They are not installed.
 package enum PeerPackage: String, Sendable, CaseIterable {
-    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql, authentication
+    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql, authentication, prometheus, templates
 
     /// The folder that stands for `/`.
     package var root: String {

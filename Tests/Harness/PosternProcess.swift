@@ -79,6 +79,18 @@ package final class PosternProcess: Sendable {
         if starts { try self.start() }
     }
 
+    /// With a configuration that is there already: `postern.yaml` in the folder.
+    ///
+    /// - Parameter address: where it says that clients connect.
+    package init(configured folder: TemporaryFolder, at address: Endpoint) throws {
+        self.folder = folder
+        self.address = address
+        self.configuration = folder.path("postern.yaml")
+        self.wrapper = []
+        self.process = Box()
+        try self.start()
+    }
+
     deinit { self.process.value?.kill() }
 
     package var processID: Int32 { self.process.value?.processID ?? 0 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A message in Postfix's queue, read from its file: records of a type, a length and so many octets.
 package struct PostfixMessage: Sendable {
     package let isHeld: Bool
@@ -34,5 +36,21 @@ package struct PostfixMessage: Sendable {
         guard length <= rest.count else { throw HarnessError("a queue file of Postfix that cannot be read") }
         defer { rest = rest.dropFirst(length) }
         return rest.prefix(length)
+    }
+
+    /// Looks for a message of an ID; nil if it is in none of the queues.
+    ///
+    /// - Parameter folder: `queue_directory`.
+    static func find(_ id: String, in folder: String) throws -> PostfixMessage? {
+        // A message that moves may be missed once.
+        for _ in 0..<3 {
+            for name in ["hold", "incoming", "active", "deferred", "maildrop"] {
+                for path in ["\(folder)/\(name)/\(id)", "\(folder)/\(name)/\(id.prefix(1))/\(id)"] {
+                    guard let bytes = FileManager.default.contents(atPath: path) else { continue }
+                    return try PostfixMessage(Array(bytes), isHeld: name == "hold")
+                }
+            }
+        }
+        return nil
     }
 }

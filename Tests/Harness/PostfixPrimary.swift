@@ -94,17 +94,7 @@ package final class PostfixPrimary: Primary {
 
     /// A message in its queue; nil if it is in none.
     package func queued(_ id: String) throws -> PostfixMessage? {
-        // A message that moves may be missed once.
-        for _ in 0..<3 {
-            for name in ["hold", "incoming", "active", "deferred", "maildrop"] {
-                let folder = self.root.folder.path("queue/\(name)")
-                for path in ["\(folder)/\(id)", "\(folder)/\(id.prefix(1))/\(id)"] {
-                    guard let bytes = FileManager.default.contents(atPath: path) else { continue }
-                    return try PostfixMessage(Array(bytes), isHeld: name == "hold")
-                }
-            }
-        }
-        return nil
+        try PostfixMessage.find(id, in: self.root.folder.path("queue"))
     }
 
     /// Starts it again with other settings; it must have been stopped.

@@ -5,10 +5,13 @@ package final class Postgrey: Sendable {
     private let process = PeerProcess()
     private let program: Program
 
-    /// - Parameter delaySeconds: how long it sends away whom it does not know.
-    package init(delaySeconds: Int = 1) throws {
+    /// - Parameters:
+    ///   - delaySeconds: how long it sends away whom it does not know.
+    ///   - clients: patterns of those that are let in unasked, in its format.
+    package init(delaySeconds: Int = 1, clients: String = "") throws {
         self.address = try .free()
         self.folder = try TemporaryFolder()
+        let allowed = try self.folder.write("clients", clients)
         let script = try PeerPackage.postgrey.find("/usr/sbin/postgrey")
         // Its first line asks for taint mode, in which nothing is taken from the environment.
         let perl = ["-T"] + PeerPackage.postgrey.perlFolders.map { "-I\($0)" } + [script]
@@ -16,8 +19,8 @@ package final class Postgrey: Sendable {
             "/usr/bin/perl",
             perl + [
                 "--inet=\(self.address)", "--dbdir=\(self.folder.path)", "--delay=\(delaySeconds)",
-                // It keeps the test's account, and lets nobody in unasked.
-                "--user=root", "--group=root", "--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null",
+                // It keeps the test's account, and lets nobody else in unasked.
+                "--user=root", "--group=root", "--whitelist-clients=\(allowed)", "--whitelist-recipients=/dev/null",
                 "--auto-whitelist-clients=0",
             ])
         try self.start()

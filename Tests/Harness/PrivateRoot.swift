@@ -25,16 +25,21 @@ struct PrivateRoot: Sendable {
     static let inbox = Account("inbox", 9)
 
     let package: PeerPackage
+    /// More of them, that it runs programs of.
+    let others: [PeerPackage]
     let folder: TemporaryFolder
     /// Folders of the test's that replace those of the machine: `/var/spool` is `var/spool` in the test's folder.
     let replaced: [String]
 
     /// Writes the accounts, and makes name look-ups end on this machine.
-    init(_ package: PeerPackage, accounts: [Account], replaced: [String] = []) throws {
+    init(
+        _ package: PeerPackage, with others: [PeerPackage] = [], accounts: [Account], replaced: [String] = []
+    ) throws {
         guard geteuid() == 0 else {
             throw HarnessError("\(package) needs root: mount namespaces, and servers that change users")
         }
         self.package = package
+        self.others = others
         self.folder = try TemporaryFolder()
         self.replaced = replaced
         let accounts = accounts + [Self.inbox]
@@ -66,8 +71,8 @@ struct PrivateRoot: Sendable {
         _ = try self.package.find(path)
         var script = ["set -eu"]
         for (top, layers) in [("/usr", []), ("/etc", [self.folder.path("etc")])] {
-            let ofPackage = self.package.root + top
-            let existing = FileManager.default.fileExists(atPath: ofPackage) ? [ofPackage] : []
+            let existing = ([self.package] + self.others).map { $0.root + top }
+                .filter { FileManager.default.fileExists(atPath: $0) }
             let stack = (layers + existing + [top]).joined(separator: ":")
             script.append("mount -t overlay -o \(Self.quoted("lowerdir=\(stack)")) postern-test \(top)")
         }

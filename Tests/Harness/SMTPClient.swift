@@ -278,6 +278,9 @@ package final class SMTPClient {
 
 /// Content as it goes over the wire (RFC 5321 §4.5.2), without the end of data.
 package func dotStuffed(_ content: [UInt8]) -> [UInt8] {
+    // Of many megabytes what follows takes seconds, and many contents have no dot at all.
+    let hasDots = content.withUnsafeBytes { $0.baseAddress.map { memchr($0, 0x2E, content.count) != nil } ?? false }
+    guard hasDots else { return content }
     var result: [UInt8] = []
     var atStart = true
     for byte in content {

@@ -39,6 +39,8 @@ struct SmtpdScript: Sendable, CustomTestStringConvertible {
         let client: String
         /// What is sent without waiting for the reply to the first.
         let commands: [[String]]
+        /// Whether the first commands are sent before the greeting is complete.
+        var isHasty = false
     }
 
     static let stages = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data"]
@@ -125,7 +127,7 @@ struct SmtpdScript: Sendable, CustomTestStringConvertible {
         }
     }
 
-    private static func session(_ words: [String]) throws -> Session {
+    static func session(_ words: [String]) throws -> Session {
         guard words[0].contains(where: { $0 == ":" || $0.isNumber }) else {
             throw HarnessError("\(words[0]) is no address of a client")
         }
@@ -141,6 +143,7 @@ struct SmtpdScript: Sendable, CustomTestStringConvertible {
             switch index {
             case 1: commands.append(word.hasPrefix("HELO:") ? "HELO \(word.dropFirst(5))" : "EHLO \(word)")
             case 2: commands.append("MAIL FROM:\(word == "<>" ? "<>" : "<\(word)>")")
+            case _ where word.hasPrefix("data:"): commands.append("DATA \(word.dropFirst(5))")
             default: commands.append(word == "data" ? "DATA" : "RCPT TO:<\(word)>")
             }
         }

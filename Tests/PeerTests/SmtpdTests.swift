@@ -96,12 +96,12 @@ import Testing
         return try script.parts.map { part in
             try postern.load(part)
             let dialogs = part.sessions.map { SmtpdDialog($0, at: postern.address) }
-            let queue = dialogs.allSatisfy(\.ids.isEmpty) ? [:] : try self.queue(of: postern.process)
+            let queue = dialogs.allSatisfy(\.ids.isEmpty) ? nil : try SmtpdQueue(of: postern.process)
             return try dialogs.map { dialog in
                 SmtpdResult(
                     dialog,
                     try dialog.ids.map { id in
-                        guard let entry = queue[id] else { return .dropped }
+                        guard let entry = queue?[id] else { return .dropped }
                         let content = part.prepends ? try postern.process.command("queue", "content", id).output : ""
                         return SmtpdResult.Message(
                             entry.recipients, isHeld: entry.isHeld,
@@ -111,23 +111,28 @@ import Testing
             }
         }
     }
+}
 
-    private struct Entry {
+/// Postern's queue, by the IDs of messages.
+struct SmtpdQueue {
+    struct Entry {
         let isHeld: Bool
         let recipients: [String]
     }
 
-    private static func queue(of postern: PosternProcess) throws -> [String: Entry] {
-        var queue: [String: Entry] = [:]
+    private var entries: [String: Entry] = [:]
+
+    subscript(id: String) -> Entry? { self.entries[id] }
+
+    init(of postern: PosternProcess) throws {
         for line in try postern.command("queue", "list", "--json").output.split(separator: "\n") {
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             let recipients = object?["recipients"] as? [[String: Any]] ?? []
             guard let id = object?["id"] as? String else { continue }
-            queue[id] = Entry(
+            self.entries[id] = Entry(
                 isHeld: object?["state"] as? String == "held",
                 recipients: recipients.compactMap { $0["address"] as? String })
         }
-        return queue
     }
 }
 
@@ -141,9 +146,14 @@ struct SmtpdResult: Sendable {
             self.text = text
         }
 
-        /// - Parameter content: its lines, of which the fields count that rules put on top.
-        init(_ recipients: [String], isHeld: Bool, content: [String]) {
-            let fields = content.prefix { !$0.isEmpty }.filter { $0.hasPrefix("X-Own") }.map { " with \($0)" }.joined()
+        /// - Parameters:
+        ///   - content: its lines.
+        ///   - counts: which of the header's count; by default those that rules put on top.
+        init(
+            _ recipients: [String], isHeld: Bool, content: [String],
+            where counts: (String) -> Bool = { $0.hasPrefix("X-Own") }
+        ) {
+            let fields = content.prefix { !$0.isEmpty }.filter(counts).map { " with \($0)" }.joined()
             self.text =
                 "\(isHeld ? "held" : "kept") for \(Set(recipients).sorted().joined(separator: " and "))\(fields)"
         }

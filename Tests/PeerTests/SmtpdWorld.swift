@@ -22,7 +22,7 @@ struct SmtpdWorld: Sendable {
     let policies: (postfix: PolicyServer, postern: PolicyServer)
 
     init() throws {
-        let zones = try Self.zones()
+        let zones = try ZoneTexts(file: "Restrictions/names.zones").now
         let server = try NSD(zones: zones)
         self.server = server
         self.names = try Unbound(
@@ -59,24 +59,6 @@ struct SmtpdWorld: Sendable {
         case "empty": return ""
         default: return "DUNNO"
         }
-    }
-
-    private static func zones() throws -> [String: String] {
-        let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appending(path: "Restrictions/names.zones")
-        var zones: [String: String] = [:]
-        var current = ""
-        for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") where !line.hasPrefix(";") {
-            if line.hasPrefix("zone ") {
-                current = String(line.dropFirst(5))
-                zones[current] =
-                    "$ORIGIN \(current).\n$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n"
-            } else {
-                zones[current, default: ""] += line + "\n"
-            }
-        }
-        // One name server for each: nobody says in which order several would be asked.
-        return zones.mapValues { $0.contains("@ NS ") ? $0 : $0 + "@ NS ns\nns A 198.18.53.53\n" }
     }
 }
 
