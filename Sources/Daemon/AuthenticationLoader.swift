@@ -1,6 +1,6 @@
 package import Authentication
 import Crypto
-import Mail
+package import Mail
 
 /// Makes what is done about authentication of what the configuration says: reads keys and the public suffix list.
 struct AuthenticationLoader {

@@ -17,7 +17,7 @@ package struct AuthenticationLookup: Sendable {
         configuration.authentication.enabled = true
         configuration.authentication.dkim.sign = []
         configuration.authentication.arc.seal = nil
-        let name = configuration.hostname ?? DomainName(ProcessInfo.processInfo.hostName) ?? DomainName("localhost")
+        let name = configuration.hostname ?? MachineName.full() ?? DomainName("localhost")
         guard let hostname = name else { throw FileErrors([FileError(file: file, message: "hostname is missing")]) }
         self.policy = try AuthenticationLoader(
             configuration, file: file, hostname: hostname, tables: TableLoader(folder: configuration.rules)

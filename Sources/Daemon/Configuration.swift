@@ -45,6 +45,8 @@ package struct Configuration: Options, OptionValue {
     package var queue = QueueOptions()
     package var forwarder = ForwarderOptions()
     package var log = LogOptions()
+    package var report = DailyReportOptions()
+    package var metrics = MetricsOptions()
     package var shutdownGrace = Duration.seconds(30)
 
     package init() {}
@@ -53,7 +55,10 @@ package struct Configuration: Options, OptionValue {
         "The file `/etc/postern/postern.yaml`. A key that is not here, or that is repeated, is an error."
 
     package static let fields: [OptionField<Self>] = [
-        .init("hostname", \.hostname, "The name we have in greetings, `Received` fields and notices. Must be given."),
+        .init(
+            "hostname", \.hostname,
+            "The name we have in greetings, `Received` fields and notices; by default the machine's full name, as "
+                + "`hostname --fqdn` prints it. Changed by a restart."),
         .init(
             "listen", \.listen,
             "Where clients connect; sockets that systemd passes are used instead. Port 0 takes a free "
@@ -113,11 +118,12 @@ package struct Configuration: Options, OptionValue {
         .init("queue", \.queue, "What is kept, and for how long."),
         .init("forwarder", \.forwarder, "How mail is handed on."),
         .init("log", \.log, "The log."),
+        .init("report", \.report, "What `postern report --mail` sends, and to whom."),
+        .init("metrics", \.metrics, "Figures for those who watch the service."),
         .init("shutdown_grace", \.shutdownGrace, "How long transactions may take to end when the service does."),
     ]
 
     package func validate() throws(OptionProblem) {
-        guard self.hostname != nil else { throw OptionProblem("hostname is missing") }
         guard self.proxy.listen.allSatisfy({ !self.listen.contains($0) || $0.port == 0 }) else {
             throw OptionProblem(
                 "listen and proxy.listen name the same address: a proxy's header is either required or not")
@@ -139,11 +145,11 @@ package struct TableReference: Hashable, Sendable, OptionValue {
 
     package static let optionSyntax = "a table such as texthash:transport"
 
-    /// `hash:` and `lmdb:` read the text as well: there is no postmap here.
+    /// `hash:`, `btree:` and `lmdb:` read the text as well: there is no postmap here.
     package init(option node: OptionNode) throws(OptionError) {
         let text = try node.scalar(expected: Self.optionSyntax)
         let parts = text.split(separator: ":", maxSplits: 1)
-        guard parts.count == 2, ["texthash", "hash", "lmdb"].contains(parts[0]) else {
+        guard parts.count == 2, ["texthash", "hash", "btree", "lmdb"].contains(parts[0]) else {
             throw node.error("'\(text)' is not \(Self.optionSyntax)")
         }
         self.path = String(parts[1])
@@ -284,22 +290,4 @@ package struct NameServerSetting: Hashable, Sendable, OptionValue {
     }
 
     package var optionText: String { self.endpoint.description }
-}
-
-package struct LogOptions: Options, OptionValue {
-    package enum Format: String, CaseIterable, OptionValue { case text, json }
-
-    package enum Level: String, CaseIterable, OptionValue { case debug, info, notice, warning, error }
-
-    package var format = Format.text
-    package var level = Level.info
-
-    package init() {}
-
-    package static let summary = "The log, on standard error."
-
-    package static let fields: [OptionField<Self>] = [
-        .init("format", \.format, "A line of key=value pairs for each event, or a JSON object."),
-        .init("level", \.level, "What is told besides mail events, which always are."),
-    ]
 }

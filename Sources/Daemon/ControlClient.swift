@@ -12,7 +12,8 @@ package struct ControlClient: ~Copyable {
 
     private let descriptor: Int32
 
-    package init(path: String) throws(Failure) {
+    /// - Parameter timeout: how long an answer may be waited for; by default until there is one.
+    package init(path: String, timeout: Duration? = nil) throws(Failure) {
         self.descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard self.descriptor >= 0 else { throw .unreachable(Self.reason) }
         var address = sockaddr_un()
@@ -28,6 +29,9 @@ package struct ControlClient: ~Copyable {
             }
         }
         guard code == 0 else { throw .unreachable("\(path): \(Self.reason)") }
+        guard let timeout else { return }
+        var value = timeval(tv_sec: Int(timeout.components.seconds), tv_usec: 0)
+        setsockopt(self.descriptor, SOL_SOCKET, SO_RCVTIMEO, &value, socklen_t(MemoryLayout<timeval>.size))
     }
 
     deinit { close(self.descriptor) }

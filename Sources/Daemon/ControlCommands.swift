@@ -32,9 +32,12 @@ struct ControlCommands: Sendable {
     let generations: GenerationKeeper
     let clock: WallClock
     let started: Timestamp
+    let confinement: Confinement
     let events: EventSink
     /// Answers what an explanation asks for, as a session of the generation would get it.
     let answer: @Sendable (Generation, Lookup) async -> LookupAnswer
+    /// Puts a message of ours into the queue; returns when it is on the disk.
+    let submission: @Sendable (Envelope, [UInt8]) async throws -> QueueID
 
     /// Messages looked at between two answers.
     private static let pageSize = 500
@@ -52,6 +55,7 @@ struct ControlCommands: Sendable {
         case .content: return try await self.content(request.ids ?? [], output)
         case .operate: return try await self.operate(request)
         case .flush: return try await self.flush(request.destination)
+        case .submit: return try await self.submit(request.submit, output)
         case .shape:
             try await output.write(try await self.shape())
             return ControlEnd(status: 0)
@@ -168,11 +172,19 @@ struct ControlCommands: Sendable {
             hostname: self.generations.current.hostname, generation: self.generations.current.number,
             uptimeSeconds: Int((now - self.started).inSeconds), sessions: self.entrance.openConnections,
             screener: self.entrance.status, greylist: self.greylist.status,
-            certificates: self.tls.status, policies: self.policies.status, queue: StatusReport.Queue(statistics),
+            confinement: StatusReport.Confinement(missing: self.confinement.missing), certificates: self.tls.status,
+            policies: self.policies.status, queue: StatusReport.Queue(statistics),
             destinations: destinations.map { status in
                 StatusReport.Destination(status, oldest: status.lanes.compactMap { oldest[$0] }.min())
             },
             alarms: self.alarms(statistics, destinations))
+    }
+
+    /// What somebody should do something about.
+    func alarms() async throws -> [String] {
+        let queue = self.queue
+        let statistics = try await self.pool.runIfActive { try queue.statistics() }
+        return self.alarms(statistics, try await self.forwarder.status())
     }
 
     private func alarms(_ statistics: QueueStatistics, _ destinations: [DestinationStatus]) -> [String] {
@@ -206,12 +218,14 @@ struct ControlCommands: Sendable {
 
     private func reload(_ output: any ControlOutput) async throws -> ControlEnd {
         let report = await self.generations.reload()
+        self.events.record(report.event)
         try await output.write(report)
         return ControlEnd(status: report.errors.isEmpty ? 0 : 1)
     }
 
     private func rollback(_ output: any ControlOutput) async throws -> ControlEnd {
         let report = await self.generations.rollBack()
+        self.events.record(report.event)
         try await output.write(report)
         return ControlEnd(status: report.errors.isEmpty ? 0 : 1)
     }
@@ -294,6 +308,15 @@ struct ControlCommands: Sendable {
         let count = try await self.operate(.retry, filter)
         self.forwarder.flush(destination: destination)
         return ControlEnd(status: 0, count: count)
+    }
+}
+
+extension ReloadReport {
+    var event: MailEvent {
+        guard let error = self.errors.first else {
+            return .reloaded(generation: self.generation, warnings: self.warnings.count)
+        }
+        return .reloadRefused(generation: self.generation, detail: error)
     }
 }
 

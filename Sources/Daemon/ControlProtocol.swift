@@ -1,10 +1,10 @@
 import Foundation
-import Mail
+package import Mail
 
 /// What a command asks the daemon, over the control socket: one JSON object and a line end.
 package struct ControlRequest: Codable, Sendable {
     package enum Command: String, Codable, Sendable {
-        case status, reload, rollback, explain, list, show, content, operate, flush, shape, backup
+        case status, reload, rollback, explain, list, show, content, operate, flush, shape, backup, submit
     }
 
     package var command: Command
@@ -15,6 +15,7 @@ package struct ControlRequest: Codable, Sendable {
     package var destination: String?
     package var path: String?
     package var explain: ExplainRequest?
+    package var submit: SubmitRequest?
 
     package init(_ command: Command) {
         self.command = command
@@ -39,6 +40,38 @@ package struct QueueFilter: Codable, Sendable, Equatable {
     package init() {}
 
     package var isEmpty: Bool { self == QueueFilter() }
+
+    /// - Parameter name: as in `postern queue list` without its dashes, and in what is asked over HTTP.
+    package mutating func set(_ name: String, to value: String) throws(OptionProblem) {
+        let shown = value.printable(maximumBytes: 80)
+        switch name {
+        case "from": self.from = value
+        case "to": self.to = value
+        case "domain": self.domain = value
+        case "reason": self.reason = value
+        case "older":
+            guard let age = Duration(optionText: value) else {
+                throw OptionProblem("older: '\(shown)' is not \(Duration.optionSyntax)")
+            }
+            self.olderSeconds = Int(age.inSeconds)
+        case "state":
+            guard let state = QueueEntry.State(rawValue: value) else {
+                throw OptionProblem("state: '\(shown)' is not waiting, deferred or held")
+            }
+            self.state = state
+        case "client":
+            guard (try? IPNetwork(value)) != nil else {  // Whatever is wrong with it.
+                throw OptionProblem("client: '\(shown)' is neither an address nor a network")
+            }
+            self.client = value
+        case "limit":
+            guard let limit = Int(value), limit >= 0 else {
+                throw OptionProblem("limit: '\(shown)' is not a number from 0")
+            }
+            self.limit = limit
+        default: throw OptionProblem("there is no filter '\(name.printable(maximumBytes: 80))'")
+        }
+    }
 }
 
 /// A message as commands show it.
@@ -161,6 +194,12 @@ package struct StatusReport: Codable, Sendable {
         package var expires: String
     }
 
+    /// The cage around the daemon.
+    package struct Confinement: Codable, Sendable {
+        /// What there is not, in words.
+        package var missing: [String]
+    }
+
     /// Policies of other domains (MTA-STS).
     package struct Policies: Codable, Sendable {
         package var kept: Int
@@ -175,6 +214,7 @@ package struct StatusReport: Codable, Sendable {
     package var sessions: Int
     package var screener: Screener
     package var greylist: Greylist
+    package var confinement: Confinement
     /// Those that are shown; empty if TLS is not offered.
     package var certificates: [Certificate]
     package var policies: Policies

@@ -7,9 +7,9 @@ import NIOPosix
 /// The socket on which commands reach the daemon. Who may open it may do everything: it belongs to root and the
 /// daemon's group.
 struct ControlServer: Sendable {
-    private typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+    private typealias Input = NIOAsyncChannelInboundStream<ByteBuffer>
 
-    private let listener: NIOAsyncChannel<Connection, Never>
+    private let listener: NIOAsyncChannel<AcceptedChannel, Never>
     private let commands: ControlCommands
     private let logger: Logger
     private let path: String
@@ -32,9 +32,7 @@ struct ControlServer: Sendable {
         }
         do {
             self.listener = try await ServerBootstrap(group: group)
-                .bind(unixDomainSocketPath: path) { channel in
-                    channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
-                }
+                .bind(unixDomainSocketPath: path) { AcceptedChannel.initialize($0) }
         } catch {
             throw PosternDaemon.StartError.failed("cannot listen on \(path): \(error.systemReason)")
         }
@@ -58,9 +56,9 @@ struct ControlServer: Sendable {
         unlink(self.path)
     }
 
-    private func serve(_ connection: Connection) async {
+    private func serve(_ connection: AcceptedChannel) async {
         do {
-            try await connection.executeThenClose { inbound, outbound in
+            try await connection.serve { (inbound: Input, outbound) in
                 var input = inbound.makeAsyncIterator()
                 guard let request = try await Self.readRequest(&input) else { return }
                 let output = Output(writer: outbound)
@@ -86,7 +84,7 @@ struct ControlServer: Sendable {
     }
 
     private static func readRequest(
-        _ input: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
+        _ input: inout Input.AsyncIterator
     ) async throws -> [UInt8]? {
         var bytes: [UInt8] = []
         while let piece = try await input.next() {

@@ -100,28 +100,19 @@ final class Entrance: Sendable {
         return GateCapacity(known: known, unknown: available - known)
     }
 
-    /// Begins to listen where the configuration says, or on the sockets that systemd passes.
+    /// Begins to listen where the configuration says; instead of at `listen` on the sockets that systemd passes, if it
+    /// does, of which some may be those of `proxy.listen` and `tls.listen`.
     func listen() throws {
         let configuration = self.generation.configuration
-        let passed = SystemdInterface.takeListeners()
-        guard passed.isEmpty else {
-            for descriptor in passed {
-                let socket = try self.open("socket \(descriptor)") { () throws(SystemError) in
-                    try ListeningSocket(adopting: descriptor)
-                }
-                let isAmong = { (endpoints: [Endpoint]) in socket.endpoint.map(endpoints.contains) ?? false }
-                self.listen(
-                    socket, isProxied: isAmong(configuration.proxy.listen), isTLS: isAmong(configuration.tls.listen))
-            }
-            return
-        }
+        let passed = try SystemdInterface.takeListeners().map { try self.adopt($0, configuration) }
         let doors = [
-            (configuration.listen, false, false), (configuration.proxy.listen, true, false),
+            (passed.isEmpty ? configuration.listen : [], false, false), (configuration.proxy.listen, true, false),
             (configuration.tls.listen, false, true),
         ]
         for (endpoints, isProxied, isTLS) in doors {
-            for endpoint in endpoints {
-                let socket = try self.open(endpoint.description) { () throws(SystemError) in
+            for endpoint in endpoints where !passed.contains(endpoint) {
+                let advice = passed.isEmpty ? "" : "; systemd can: ListenStream= in postern.socket"
+                let socket = try self.open(endpoint.description, advice) { () throws(SystemError) in
                     try ListeningSocket(endpoint)
                 }
                 self.listen(socket, isProxied: isProxied, isTLS: isTLS)
@@ -129,11 +120,24 @@ final class Entrance: Sendable {
         }
     }
 
+    /// Listens on a socket that systemd has passed.
+    ///
+    /// - Returns: where that is.
+    private func adopt(_ descriptor: CInt, _ configuration: Configuration) throws -> Endpoint? {
+        let socket = try self.open("socket \(descriptor)") { () throws(SystemError) in
+            try ListeningSocket(adopting: descriptor)
+        }
+        let isAmong = { (endpoints: [Endpoint]) in socket.endpoint.map(endpoints.contains) ?? false }
+        self.listen(
+            socket, isProxied: isAmong(configuration.proxy.listen), isTLS: isAmong(configuration.tls.listen))
+        return socket.endpoint
+    }
+
     private func open(
-        _ name: String, _ body: () throws(SystemError) -> ListeningSocket
+        _ name: String, _ advice: String = "", _ body: () throws(SystemError) -> ListeningSocket
     ) throws(PosternDaemon.StartError) -> ListeningSocket {
         do { return try body() } catch {
-            throw .failed("cannot listen on \(name): \(String(cString: strerror(error.code)))")
+            throw .failed("cannot listen on \(name): \(String(cString: strerror(error.code)))\(advice)")
         }
     }
 
@@ -160,6 +164,8 @@ final class Entrance: Sendable {
     }
 
     // MARK: - Status
+
+    var watched: Watchdog.Part { Watchdog.Part("the gate") { [gate = self.gate] in gate.ask($0) } }
 
     /// At the gate and in sessions.
     var openConnections: Int { self.clients.openConnections }

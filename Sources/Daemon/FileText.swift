@@ -1,5 +1,5 @@
 import Glibc
-import Mail
+package import Mail
 package import Rules
 
 /// Reads the text of files that administrators write.

@@ -1,6 +1,6 @@
 package import Forwarder
 import Greylist
-import Mail
+package import Mail
 import Queue
 package import Receiver
 import Rules
@@ -34,8 +34,11 @@ package struct Generation: Sendable {
     }
 
     package init(configuration: Configuration, file: String, number: Int) throws(FileErrors) {
-        guard let hostname = configuration.hostname else {
-            throw FileErrors([FileError(file: file, message: "hostname is missing")])
+        guard let hostname = configuration.hostname ?? MachineName.full() else {
+            throw FileErrors([
+                FileError(
+                    file: file, message: "hostname is missing, and the machine has no full name (hostname --fqdn)")
+            ])
         }
         let loader = TableLoader(folder: configuration.rules)
         let delimiter = configuration.recipientDelimiter?.first

@@ -1,6 +1,14 @@
 import Mail
 import Synchronization
 
+/// What became of reloads and rollbacks since the start.
+package struct ReloadCounts: Hashable, Sendable {
+    package var applied = 0
+    package var refused = 0
+
+    package init() {}
+}
+
 /// Holds the generation in force, and swaps it for a new one or not at all.
 package final class GenerationKeeper: Sendable {
     private let file: String
@@ -9,6 +17,7 @@ package final class GenerationKeeper: Sendable {
     private let lastNumber: Mutex<Int>
     /// What was in force before, the latest last.
     private let former: Mutex<[Generation]> = Mutex([])
+    private let shownCounts = Mutex(ReloadCounts())
     private let apply: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
 
     private let prepare: Mutex<@Sendable (Generation) -> Void> = Mutex { _ in }
@@ -20,6 +29,8 @@ package final class GenerationKeeper: Sendable {
     }
 
     package var current: Generation { self.shared.withLock { $0 } }
+
+    package var counts: ReloadCounts { self.shownCounts.withLock { $0 } }
 
     /// Who is told of each new generation.
     package func onChange(_ body: @escaping @Sendable (Generation) -> Void) {
@@ -35,7 +46,9 @@ package final class GenerationKeeper: Sendable {
     package func reload() async -> ReloadReport {
         self.lastNumber.withLock { number in
             number += 1
-            return self.reload(number: number)
+            SystemdInterface.notify("RELOADING=1")
+            defer { SystemdInterface.notify("READY=1") }
+            return self.counted(self.reload(number: number))
         }
     }
 
@@ -45,16 +58,25 @@ package final class GenerationKeeper: Sendable {
     /// Puts the generation in force that was so before, without reading anything. The files stay as they are, so the
     /// next reload reads them.
     package func rollBack() async -> ReloadReport {
-        self.lastNumber.withLock { _ in
-            guard let former = self.former.withLock({ $0.popLast() }) else {
-                return ReloadReport(
-                    generation: self.current.number, errors: ["there is no former generation"], warnings: [])
-            }
-            self.prepare.withLock { $0 }(former)
-            self.shared.withLock { $0 = former }
-            self.apply.withLock { $0 }(former)
-            return ReloadReport(generation: former.number, errors: [], warnings: [])
+        self.lastNumber.withLock { _ in self.counted(self.restore()) }
+    }
+
+    private func restore() -> ReloadReport {
+        guard let former = self.former.withLock({ $0.popLast() }) else {
+            return ReloadReport(
+                generation: self.current.number, errors: ["there is no former generation"], warnings: [])
         }
+        self.prepare.withLock { $0 }(former)
+        self.shared.withLock { $0 = former }
+        self.apply.withLock { $0 }(former)
+        return ReloadReport(generation: former.number, errors: [], warnings: [])
+    }
+
+    private func counted(_ report: ReloadReport) -> ReloadReport {
+        self.shownCounts.withLock { counts in
+            if report.errors.isEmpty { counts.applied += 1 } else { counts.refused += 1 }
+        }
+        return report
     }
 
     private func reload(number: Int) -> ReloadReport {
@@ -81,10 +103,10 @@ package final class GenerationKeeper: Sendable {
 
 extension Generation {
     /// Keys that were changed and take effect only at a restart.
-    fileprivate func needsRestart(after old: Generation) -> [String] {
-        let (new, old) = (self.configuration, old.configuration)
+    fileprivate func needsRestart(after former: Generation) -> [String] {
+        let (new, old) = (self.configuration, former.configuration)
         let changed: [(String, Bool)] = [
-            ("hostname", new.hostname != old.hostname), ("listen", new.listen != old.listen),
+            ("hostname", self.hostname != former.hostname), ("listen", new.listen != old.listen),
             ("state", new.state != old.state), ("control", new.control != old.control),
             ("resolver", new.resolver.optionsText != old.resolver.optionsText),
             ("screener.connections", new.screener.connections != old.screener.connections),
@@ -101,7 +123,9 @@ extension Generation {
             ("limits.connections", new.limits.connections != old.limits.connections),
             ("queue.maximum_size", new.queue.maximumSize != old.queue.maximumSize),
             ("queue.reserve", new.queue.reserve != old.queue.reserve),
-            ("log.format", new.log.format != old.log.format),
+            ("log.target", new.log.target != old.log.target), ("log.format", new.log.format != old.log.format),
+            ("metrics.listen", new.metrics.listen != old.metrics.listen),
+            ("metrics.socket", new.metrics.socket != old.metrics.socket),
         ]
         return changed.filter(\.1).map { "\($0.0) was changed; it takes effect at a restart" }
     }

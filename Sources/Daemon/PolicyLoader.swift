@@ -66,7 +66,7 @@ struct PolicyLoader {
             Stage.allCases.map { self.configuration.restrictions[$0] }
             + self.configuration.restrictionClasses.values.values.map(\.self)
         for (restriction, key, _) in missing.filter(\.isMissing) {
-            for element in lists.joined() where element.words.contains(restriction) {
+            for element in lists.joined() where element.words.contains(where: { $0.asciiLowercased == restriction }) {
                 self.warnings.append(
                     FileError(
                         file: self.file, line: element.place?.line, column: element.place?.column,

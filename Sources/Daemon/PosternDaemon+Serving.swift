@@ -62,12 +62,16 @@ extension PosternDaemon {
         let commands = ControlCommands(
             queue: queue, pool: pool, forwarder: forwarder, server: server, entrance: entrance, recipients: recipients,
             greylist: greylist, tls: transport.tls, policies: transport.policies, generations: keeper,
-            clock: self.clock, started: self.clock.now(),
+            clock: self.clock, started: self.clock.now(), confinement: self.confinement,
             events: parts.events,
-            answer: { await context.preview($1, of: $0.receiver, on: loop) })
+            answer: { await context.preview($1, of: $0.receiver, on: loop) },
+            submission: self.submission(self.reportParts(parts, keeper, loop), logger))
+        let alarms = AlarmWatch(alarms: commands.alarms, events: parts.events) { logger.warning("\($0)") }
         try Self.makeFolder(of: configuration.control)
         let control = try await ControlServer(
             path: configuration.control, commands: commands, group: parts.group, logger: logger)
+        let metrics = DaemonMetrics(commands: commands, counts: self.counts, version: self.version)
+        let metricsServer = try await self.metricsServer(metrics, parts)
         forwarder.start()
         do { try entrance.listen() } catch {
             await entrance.shutDown(pool)
@@ -77,6 +81,9 @@ extension PosternDaemon {
         try await ServiceGroup(
             configuration: .init(
                 services: [
+                    self.watchdog(parts, entrance, keeper),
+                    // Ends last: until then it says that the service ends.
+                    MetricsService(server: metricsServer),
                     EndingService {
                         await forwarder.stop(grace: grace)
                         transport.close()
@@ -93,11 +100,59 @@ extension PosternDaemon {
                     ControlService(server: control),
                     RunningService { await reports.run() },
                     RunningService { await transport.reports.run() },
+                    RunningService { await alarms.run() },
                     RunningService { await transport.tls.watch(pool) },
-                    ReloadService(keeper: keeper, hangups: parts.hangups, logger: logger),
-                    ReadyService(generation: self.generation, logger: logger),
+                    RunningService { await self.clockService(parts, keeper, forwarder).watch() },
+                    ReloadService(keeper: keeper, hangups: parts.hangups, events: parts.events, logger: logger),
+                    ReadyService(generation: self.generation, events: parts.events, logger: logger),
+                    EndingService { metrics.end() },
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
+    }
+
+    private func clockService(
+        _ parts: Parts, _ keeper: GenerationKeeper, _ forwarder: Forwarder
+    ) -> ClockService {
+        let pool = parts.pool
+        return ClockService(
+            queue: parts.queue, clock: self.clock,
+            longestWait: { keeper.current.configuration.forwarder.retryMaximum },
+            run: { work in try await pool.runIfActive(work) }, flush: { forwarder.flush(destination: nil) },
+            logger: parts.logger)
+    }
+
+    /// What must not hang: the threads that everything waits for.
+    private func watchdog(_ parts: Parts, _ entrance: Entrance, _ keeper: GenerationKeeper) -> WatchdogService {
+        let (queue, pool, logger) = (parts.queue, parts.pool, parts.logger)
+        let loops = parts.group.makeIterator().enumerated().map { number, loop in
+            Watchdog.Part("event loop \(number + 1)") { answer in loop.execute { answer() } }
+        }
+        // One thread that is free is enough: the others may have long work.
+        let threads = Watchdog.Part("the thread pool") { answer in pool.submit { _ in answer() } }
+        // A job without messages: what it says of them does not matter.
+        let writer = Watchdog.Part("the queue's writer") { answer in
+            queue.operate(.retry, on: []) { _ in answer() }
+        }
+        let watchdog = Watchdog(loops + [threads, writer, entrance.watched]) {
+            // A queue that cannot be counted is told by its own alarm.
+            let messages = (try? await pool.runIfActive { try queue.statistics() })?.messages
+            let waiting = messages.map { ", \($0) messages in the queue" } ?? ""
+            SystemdInterface.notify(
+                "WATCHDOG=1\nSTATUS=generation \(keeper.current.number), \(entrance.openConnections) connections\(waiting)"
+            )
+        } complain: {
+            logger.error("does not answer, so that systemd will restart us: \($0.joined(separator: ", "))")
+        }
+        return WatchdogService(watchdog: watchdog, interval: SystemdInterface.watchdogInterval)
+    }
+
+    /// Nil where the configuration names no place for it.
+    private func metricsServer(_ source: DaemonMetrics, _ parts: Parts) async throws -> MetricsServer? {
+        let options = self.generation.configuration.metrics
+        guard !options.listen.isEmpty || options.socket != nil else { return nil }
+        let server = try await MetricsServer(options, source: source, group: parts.group)
+        for endpoint in server.endpoints { parts.logger.info("metrics", metadata: ["address": "\(endpoint)"]) }
+        return server
     }
 
     private func reports(
@@ -106,6 +161,14 @@ extension PosternDaemon {
         let logger = parts.logger
         return try ReportService(first: self.generation, self.reportParts(parts, keeper, loop)) {
             logger.warning("\($0)")
+        }
+    }
+
+    private func submission(
+        _ parts: ReportService.Parts, _ logger: Logger
+    ) -> @Sendable (Envelope, [UInt8]) async throws -> QueueID {
+        { envelope, content in
+            try await parts.submit(envelope, content) { logger.warning("the message \($0)") }
         }
     }
 

@@ -30,13 +30,24 @@ package struct PosternDaemon {
     let file: String
     let generation: Generation
     private let resolver: ResolverOptions
+    private let isTrial: Bool
+    let confinement = Confinement.current()
+    let version: String
+    let counts = MailCounts()
     let clock = WallClock.system
 
     /// Reads the configuration.
     ///
-    /// - Parameter resolver: what commands say about names, instead of the file.
-    package init(file: String, resolver: ((inout ResolverOptions) throws -> Void)? = nil) throws {
+    /// - Parameters:
+    ///   - version: of the program, as it tells it.
+    ///   - resolver: what commands say about names, instead of the file.
+    ///   - isTrial: nobody expects it to be confined.
+    package init(
+        file: String, version: String, resolver: ((inout ResolverOptions) throws -> Void)? = nil, isTrial: Bool = false
+    ) throws {
         self.file = file
+        self.version = version
+        self.isTrial = isTrial
         self.generation = try Generation(file: file, number: 1)
         var options = try generation.configuration.resolver.options()
         try resolver?(&options)
@@ -48,12 +59,17 @@ package struct PosternDaemon {
         let configuration = self.generation.configuration
         Self.raiseFileLimit()
         Self.tuneAllocator()
-        let writer = try LogWriter()
+        let journal = configuration.log.journal()
+        let writer = try LogWriter(journal: journal)
         defer { writer.close() }
-        let format = LogFormat(configuration.log.format, clock: self.clock)
-        let events = EventSink { writer.write(format.line($0)) }
+        let format =
+            journal == nil ? LogFormat(configuration.log.format, clock: self.clock) : .journal(clock: self.clock)
+        let events = self.counts.counting(EventSink { writer.write(format.line($0)) })
         let logger = Logger(label: "postern") { _ in LogBackend(writer, format, level: configuration.log.level.level) }
         for warning in self.generation.warnings { logger.warning("\(warning)") }
+        if !self.isTrial, !self.confinement.missing.isEmpty {
+            logger.warning("not confined: \(self.confinement.missing.joined(separator: "; "))")
+        }
         // From here on it means a reload; before, it ends a program.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         let lock = try StateLock(folder: configuration.state)
@@ -65,6 +81,7 @@ package struct PosternDaemon {
         }
         try await self.run(queue, hangups, events, logger)
         logger.info("ended")
+        events.record(.ended)
     }
 
     private func run(

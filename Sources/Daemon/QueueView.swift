@@ -70,16 +70,5 @@ struct QueueView: Sendable {
     }
 
     /// Compares without regard to case; `*` stands for any text.
-    static func matches(_ text: String, _ pattern: String) -> Bool {
-        let parts = pattern.lowercased().split(separator: "*", omittingEmptySubsequences: false)
-        var rest = text.lowercased()[...]
-        guard let first = parts.first, let last = parts.last, rest.hasPrefix(first) else { return false }
-        guard parts.count > 1 else { return rest == first }
-        rest = rest.dropFirst(first.count)
-        for part in parts.dropFirst().dropLast() where !part.isEmpty {
-            guard let range = rest.firstRange(of: part) else { return false }
-            rest = rest[range.upperBound...]
-        }
-        return rest.count >= last.count && rest.hasSuffix(last)
-    }
+    static func matches(_ text: String, _ pattern: String) -> Bool { Wildcard(pattern).matches(text) }
 }

@@ -72,32 +72,11 @@ final class RecipientService: Sendable {
         switch lookup {
         case .recipient(let mailbox):
             return AddressFinding(await self.directory(generation).answer(mailbox, on: self.loop))
-        case .verification(let mailbox, .recipient):
-            return await self.verified(mailbox, generation.configuration.callout.reject)
-        case .verification(let mailbox, .sender):
+        case .verification(let mailbox, let address):
+            let verifier = address == .sender ? self.verification.senders : self.verification.recipients
             let reject = generation.configuration.callout.reject
-            let objection = await self.verification.senders.objection(
-                toSender: mailbox, reject: reject, on: self.loop)
-            guard let (reply, reason) = objection else { return .known }
-            return reply.code == reject.code ? .unknown(reply, why: reason) : .undecided(reply, why: reason)
+            return AddressFinding(await verifier.verdict(on: mailbox, reject: reject, loop: self.loop))
         case .names, .policy, .spf, .greylist, .pause: return .unverified
-        }
-    }
-
-    /// For `reject_unverified_recipient`, which asks the recipient's server whatever the tables say.
-    private func verified(_ mailbox: Mailbox, _ reject: RejectCode) async -> AddressFinding {
-        let answer: Verifier.Answer
-        do { answer = try await self.verification.recipients.verify(mailbox, on: self.loop).get() } catch {
-            return .unverified  // The loop is gone, and with it the session.
-        }
-        switch answer.verdict {
-        case .accepted: return .known
-        case .refused:
-            let reply = Reply(reject.code, .init(1, 1), "Recipient address rejected: undeliverable address")
-            return .unknown(reply, why: answer.reason)
-        case .undecided:
-            let reply = Reply(450, .init(1, 1), "Recipient address rejected: unverified address, try again later")
-            return .undecided(reply, why: answer.reason)
         }
     }
 

@@ -29,7 +29,7 @@ package enum ReferencePage {
 
     private static func path(_ name: String?, _ key: String) -> String { name.map { "\($0).\(key)" } ?? key }
 
-    private static func escaped(_ text: String) -> String {
+    static func escaped(_ text: String) -> String {
         text.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
     }
 }

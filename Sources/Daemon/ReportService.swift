@@ -96,10 +96,11 @@ extension ReportService.Parts {
         }
     }
 
-    /// Puts a report into the queue; returns when it is on the disk. One that cannot be signed goes without.
+    /// Puts a report into the queue; returns its name when it is on the disk. One that cannot be signed goes without.
     ///
     /// - Parameter complain: gets what is said of it behind the kind of report.
-    func submit(_ envelope: Envelope, _ content: [UInt8], complain: (String) -> Void) async throws {
+    @discardableResult
+    func submit(_ envelope: Envelope, _ content: [UInt8], complain: (String) -> Void) async throws -> QueueID {
         let generation = self.generation()
         var incoming = IncomingContent(id: self.queue.beginMessage())
         incoming.buffer = content
@@ -115,6 +116,7 @@ extension ReportService.Parts {
         }
         self.events.record(
             .queued(message.id, MailEvent.Queued(envelope: message.envelope, bytes: message.contentBytes)))
+        return message.id
     }
 }
 

@@ -1,3 +1,4 @@
+package import Mail
 package import Rules
 
 extension RuleTable {

@@ -1,4 +1,5 @@
 import Logging
+import Mail
 import ServiceLifecycle
 import UnixSignals
 
@@ -24,12 +25,29 @@ struct RunningService: Service {
     }
 }
 
+/// Tells systemd that all works, until everything else has ended.
+struct WatchdogService: Service {
+    let watchdog: Watchdog
+    /// Nil if nobody wants to know.
+    let interval: Duration?
+
+    func run() async throws {
+        if let interval = self.interval {
+            await cancelWhenGracefulShutdown { await self.watchdog.run(every: interval) }
+        }
+        // A service that returns would end all others.
+        try await gracefulShutdown()
+    }
+}
+
 /// Says that all is ready; when services run, signals are taken already.
 struct ReadyService: Service {
     let generation: Generation
+    let events: EventSink
     let logger: Logger
 
     func run() async throws {
+        self.events.record(.started(generation: self.generation.number, hostname: self.generation.hostname))
         self.logger.info(
             "ready",
             metadata: ["generation": "\(self.generation.number)", "hostname": "\(self.generation.hostname)"])
@@ -50,9 +68,24 @@ struct ControlService: Service {
     }
 }
 
+/// Nothing, where nobody asked for it.
+struct MetricsService: Service {
+    let server: MetricsServer?
+
+    func run() async throws {
+        guard let server = self.server else { return try await gracefulShutdown() }
+        try await withGracefulShutdownHandler {
+            try await server.run()
+        } onGracefulShutdown: {
+            server.close()
+        }
+    }
+}
+
 struct ReloadService: Service {
     let keeper: GenerationKeeper
     let hangups: UnixSignalsSequence
+    let events: EventSink
     let logger: Logger
 
     func run() async throws {
@@ -60,6 +93,7 @@ struct ReloadService: Service {
             let report = await self.keeper.reload()
             for warning in report.warnings { self.logger.warning("\(warning)") }
             for error in report.errors { self.logger.error("\(error)") }
+            self.events.record(report.event)
             self.logger.info(
                 report.errors.isEmpty ? "reloaded" : "reload refused, the old generation stays in force",
                 metadata: ["generation": "\(report.generation)"])

@@ -1,6 +1,6 @@
 import Authentication
 package import Crypto
-import Mail
+package import Mail
 
 /// A file with a private key for signatures.
 package enum SigningKeyFile {

@@ -15,6 +15,22 @@ struct SystemdInterface: Sendable {
         }
     }
 
+    /// How often systemd wants to hear of us, halved; nil if it does not care (sd_watchdog_enabled(3)).
+    static var watchdogInterval: Duration? {
+        Self.watchdogInterval(
+            microseconds: getenv("WATCHDOG_USEC").map { String(cString: $0) },
+            process: getenv("WATCHDOG_PID").map { String(cString: $0) }, own: getpid())
+    }
+
+    /// - Parameters:
+    ///   - microseconds: WATCHDOG_USEC.
+    ///   - process: WATCHDOG_PID: whom it means, if there is more than one that could be meant.
+    static func watchdogInterval(microseconds: String?, process: String?, own: Int32) -> Duration? {
+        guard let period = microseconds.flatMap({ Int64($0) }), period > 0 else { return nil }
+        guard process == nil || process == String(own) else { return nil }
+        return .microseconds(period) / 2
+    }
+
     private static func number(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
     }

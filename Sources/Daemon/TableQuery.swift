@@ -1,3 +1,4 @@
+package import Mail
 import Rules
 
 /// A table as `postern table query` reads it.

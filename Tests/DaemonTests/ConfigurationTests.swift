@@ -1,6 +1,7 @@
 import Daemon
 import Foundation
 import Mail
+import Rules
 import Testing
 
 /// What an administrator is told about a wrong `postern.yaml`.
@@ -146,8 +147,7 @@ struct ConfigurationTests {
             "p.yaml:2:19: '900000w900000w' is not a duration such as 10d, 4h, 5m, 300s or 500ms"
         ),
         // Values that are missing or do not fit together.
-        ("", "p.yaml:1:1: hostname is missing"), ("# nothing\n", "p.yaml:1:1: hostname is missing"),
-        ("state: /x\n", "p.yaml:1:1: hostname is missing"), ("hostname:\n", "p.yaml:1:10: '' is not a domain name"),
+        ("hostname:\n", "p.yaml:1:10: '' is not a domain name"),
         ("hostname: a.test\nstate:\n", "p.yaml:2:7: expected text"),
         ("hostname: a.test\nstate: \"\"\n", "p.yaml:2:8: expected text"),
         (
@@ -219,5 +219,25 @@ struct ConfigurationTests {
         let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("Sources/CONFIGURATION.md")
         #expect(try String(contentsOf: page, encoding: .utf8) == ReferencePage.text, "make reference")
+    }
+
+    @Test func `the page on restrictions in the source is the one that is made`() throws {
+        let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources/RESTRICTIONS.md")
+        #expect(try String(contentsOf: page, encoding: .utf8) == RulesReferencePage.text, "make reference")
+    }
+
+    @Test(arguments: [ReferenceChapter.listExample, ReferenceChapter.attachmentExample])
+    func `the examples of the page on restrictions are configurations`(_ yaml: String) {
+        #expect(self.errors(yaml).isEmpty)
+    }
+
+    @Test func `the page on restrictions has a case that can be read, and all that may stand in one`() throws {
+        #expect(try RuleCases(RuleCase.example).cases.count == 1)
+        let error = #expect(throws: TableProblems.self) { () throws in try RuleCases("case x\nexpect accept\nfoo") }
+        let words = try #require(error?.list.first?.message.firstMatch(of: #/is none of (.*) and \|/#)?.1)
+        let keywords = words.split(separator: ", ").map(String.init)
+        #expect(keywords.count > 10)
+        for keyword in keywords { #expect(RulesReferencePage.text.contains("| `\(keyword)` *"), "\(keyword)") }
     }
 }

@@ -2,6 +2,7 @@ import Daemon
 import Forwarder
 import Foundation
 import Harness
+import Mail
 import Testing
 
 /// Tables of levels and passwords as a generation reads them.

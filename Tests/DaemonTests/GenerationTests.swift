@@ -1,6 +1,7 @@
 import Crypto
 import Daemon
 import Harness
+import Mail
 import Testing
 
 /// Configuration and tables as they are read from their files.

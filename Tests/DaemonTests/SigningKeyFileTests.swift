@@ -2,6 +2,7 @@ import Crypto
 import Daemon
 import Foundation
 import Harness
+import Mail
 import Synchronization
 import Testing
 

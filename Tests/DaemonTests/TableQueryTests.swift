@@ -1,6 +1,7 @@
 import Daemon
 import Foundation
 import Harness
+import Mail
 import Testing
 
 struct TableQueryTests {

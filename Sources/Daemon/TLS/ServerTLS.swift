@@ -64,7 +64,7 @@ struct ServerTLS: Sendable {
         _ options: ServerTLSOptions, _ certificates: [TLSCertificate], _ service: String, _ file: String
     ) throws(TLSError) -> TLSServerContext {
         var settings = TLSServerOptions(certificates: certificates, service: service)
-        settings.minimumVersion = options.minimumVersion
+        settings.minimumVersion = options.minimumVersion.version
         settings.ciphers = options.ciphers
         settings.asksForCertificate = options.clientCertificates
         settings.authorities = options.authorities.map { Self.path($0, beside: file) }

@@ -1,13 +1,26 @@
 package import Mail
-package import TLS
+import TLS
 
 /// TLS for those who bring mail.
 package struct ServerTLSOptions: Options, OptionValue {
+    /// Older ones must not be used (RFC 8996).
+    package enum MinimumVersion: String, CaseIterable, Sendable, OptionValue {
+        case v1_2 = "TLSv1.2"
+        case v1_3 = "TLSv1.3"
+
+        var version: TLSVersion {
+            switch self {
+            case .v1_2: .v1_2
+            case .v1_3: .v1_3
+            }
+        }
+    }
+
     package var enabled = true
     package var certificates: [CertificateFiles] = []
     package var listen: [Endpoint] = []
     package var required = false
-    package var minimumVersion = TLSVersion.v1_2
+    package var minimumVersion = MinimumVersion.v1_2
     package var ciphers = TLSServerOptions.defaultCiphers
     package var clientCertificates = false
     package var authorities: String?
@@ -57,9 +70,6 @@ package struct ServerTLSOptions: Options, OptionValue {
             throw OptionProblem("listen goes with enabled TLS only")
         }
         guard self.enabled || !self.required else { throw OptionProblem("required goes with enabled TLS only") }
-        guard self.minimumVersion == .v1_2 || self.minimumVersion == .v1_3 else {
-            throw OptionProblem("minimum_version is TLSv1.2 or TLSv1.3")
-        }
     }
 }
 
@@ -100,5 +110,3 @@ package struct CertificateFiles: Hashable, Sendable, OptionValue {
         }
     }
 }
-
-extension TLSVersion: OptionValue {}

@@ -42,7 +42,7 @@ package struct TransportLookup {
         self.security = ForwarderSecurity(
             configuration.forwarder, policies: tables.policies, webAuthorities: configuration.mtaSTS.authorities)
         self.contexts = TLSContexts(self.security)
-        self.hostname = configuration.hostname?.ascii ?? ProcessInfo.processInfo.hostName
+        self.hostname = (configuration.hostname ?? MachineName.full())?.ascii ?? "localhost"
         self.configuration = configuration
         self.resolver = resolver
         self.limit = limit
