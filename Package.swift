@@ -84,6 +84,7 @@ let package = Package(
         target("TLS", path: "Sources/Libraries/TLS", ["CLibraries", nioCore]),
         target("HTTPS", path: "Sources/Libraries/HTTPS", ["TLS", nioCore, nioPosix, nioHTTP1]),
         target("Mail", []),
+        target("MailLog", ["Mail"]),
         target("SMTP", ["Mail", "Crypto"]),
         target("Rules", ["Mail", "PCRE"]),
         target("Authentication", ["Mail", "Crypto", "LibSPF2"]),
@@ -95,6 +96,7 @@ let package = Package(
             "Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", "TLS", nioCore, nioPosix]),
         target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
         target("Greylist", ["Mail", "LMDB", "Polling"]),
+        target("PostfixImport", ["Mail", "Rules"]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", deque, nioCore, nioPosix]),
         target(
             "Daemon",
@@ -102,19 +104,22 @@ let package = Package(
                 "SMTP", "Mail", "Rules", "Authentication", "Reports", "Queue", "Screener", "Recipients", "Greylist",
                 "Receiver", "Forwarder", "Resolver", "Polling", "Inflate", "PostgreSQL", "CLibraries", "Crypto", "TLS",
                 "HTTPS", "MTASTS",
-                nioCore, nioPosix, logging, lifecycle,
+                nioCore, nioPosix, nioHTTP1, logging, lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
             name: "postern",
             dependencies: [
-                "Daemon", "Mail", "Authentication", "Crypto", "Queue", "Recipients", "Resolver", "TLS", arguments,
+                "Daemon", "Mail", "MailLog", "Authentication", "Crypto", "PostfixImport", "Queue", "Recipients",
+                "Resolver", "Rules", "TLS",
+                arguments,
             ],
             swiftSettings: settings),
 
         // Daemon: it has the inflater for archives in archives.
         tests("MailTests", ["Mail", "Daemon"]),
+        tests("MailLogTests", ["MailLog", "Mail"]),
         tests("SMTPTests", ["SMTP", "Crypto", "Mail"]),
         tests(
             "AuthenticationTests",
@@ -134,6 +139,7 @@ let package = Package(
             ["MTASTS", "HTTPS", "TLS", "Mail", "LMDB", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
         tests("GreylistTests", ["Greylist", "LMDB", "Mail", "Harness"]),
         tests("PCRETests", ["PCRE"]),
+        tests("PostfixImportTests", ["PostfixImport", "postern", "Daemon", "Mail", "Rules", "Harness"]),
         tests(
             "RecipientsTests", ["Recipients", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
         tests("PollingTests", ["Polling", nioCore]),
@@ -163,7 +169,7 @@ let package = Package(
                 "ZoneFiles", "Reports", "HTTPS",
                 "Harness", logging, nioCore, nioPosix,
             ]),
-        tests("CommandTests", ["Harness", "postern", "Recipients", "Mail"]),
+        tests("CommandTests", ["Harness", "postern", "Recipients", "Mail", "MailLog"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),
@@ -173,7 +179,8 @@ let package = Package(
             "FuzzTargets", path: "Tests/Fuzz/Targets",
             [
                 "SMTP", "Mail", "Rules", "Queue", "Screener", "Receiver", "Recipients", "Greylist", "PostgreSQL",
-                "Forwarder", "Resolver", "Daemon", "Authentication", "Crypto", "Reports", "TLS", "HTTPS", "MTASTS",
+                "Forwarder", "Resolver", "Daemon", "MailLog", "Authentication", "Crypto", "Reports", "TLS", "HTTPS",
+                "MTASTS", "PostfixImport",
             ]),
         tests("FuzzTests", ["FuzzTargets", "Harness"]),
     ] + fuzzers + benches

@@ -36,7 +36,7 @@ fuzz() {
 # The longest input that is worth while; FuzzTarget.maximumBytes, for the tests, says the same.
 length() {
     case $1 in
-    command | configuration | control | log | pattern | pgsql | cases | restrictions) echo 2048 ;;
+    command | configuration | control | log | logline | pattern | pgsql | cases | restrictions) echo 2048 ;;
     address | xtext | ip | timestamp | options | route | dnsbl | pass | inline | greylist | spfmacro | rua |\
         stsrecord | tlsrpt | scram) echo 512 ;;
     *) echo 4096 ;;

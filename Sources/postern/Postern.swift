@@ -1,17 +1,19 @@
 import ArgumentParser
 import Daemon
 import Foundation
+import Mail
 
 @main
 struct Postern: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "postern",
         abstract: "An edge filtering relay and backup MX.",
+        version: Version.text,
         subcommands: [
             Run.self, Check.self, Reload.self, Rollback.self, Explain.self, Status.self, QueueCommand.self,
             MessageCommand.self, AuthCommand.self, SPFCommand.self, DKIMCommand.self, ARCCommand.self,
-            RecipientsCommand.self, DNS.self, TLSCommand.self,
-            TableCommand.self, Reference.self,
+            RecipientsCommand.self, DNS.self, TLSCommand.self, LogCommand.self, ReportCommand.self,
+            TableCommand.self, ImportCommand.self, Reference.self,
         ])
 
     static func main() async {

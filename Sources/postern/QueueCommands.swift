@@ -26,26 +26,14 @@ struct FilterArguments: ParsableArguments {
 
     func filter() throws -> QueueFilter {
         var filter = QueueFilter()
-        (filter.from, filter.to, filter.domain) = (self.from, self.to, self.domain)
-        (filter.reason, filter.client, filter.limit) = (self.reason, self.client, self.limit)
-        if let older {
-            guard let age = Duration(optionText: older) else {
-                throw CommandFailure(2, "'\(older)' is not \(Duration.optionSyntax)")
-            }
-            filter.olderSeconds = Int(age.inSeconds)
+        for (name, value) in [
+            ("from", self.from), ("to", self.to), ("domain", self.domain), ("older", self.older),
+            ("state", self.state), ("reason", self.reason), ("client", self.client),
+            ("limit", self.limit.map(String.init)),
+        ] {
+            guard let value else { continue }
+            do { try filter.set(name, to: value) } catch { throw CommandFailure(2, error.message) }
         }
-        if let state {
-            guard let known = QueueEntry.State(rawValue: state) else {
-                throw CommandFailure(2, "'\(state)' is not waiting, deferred or held")
-            }
-            filter.state = known
-        }
-        if let client {
-            do { _ = try IPNetwork(client) } catch {
-                throw CommandFailure(2, "'\(client)' is neither an address nor a network")
-            }
-        }
-        if let limit, limit < 0 { throw CommandFailure(2, "a limit is not below 0") }
         return filter
     }
 }
@@ -317,7 +305,7 @@ struct Fsck: ParsableCommand {
         }
         for finding in report.findings { try Output.line("\(finding.id?.description ?? "-"): \(finding.problem)") }
         try Output.line(
-            "\(report.messages) messages, \(Text.bytes(report.contentBytes)), \(report.findings.count) problems")
+            "\(report.messages) messages, \(Amount.bytes(report.contentBytes)), \(report.findings.count) problems")
     }
 }
 
@@ -327,13 +315,13 @@ extension QueueEntry {
         let waiting = self.recipients.filter { $0.status == "waiting" }.map(\.address)
         let more = waiting.count > 1 ? " (+\(waiting.count - 1))" : ""
         return
-            "\(self.id) \(self.state.rawValue) \(Text.duration(self.ageSeconds)) \(Text.bytes(self.bytes)) <\(self.from)> -> <\(waiting.first ?? "")>\(more)"
+            "\(self.id) \(self.state.rawValue) \(Amount.duration(self.ageSeconds)) \(Amount.bytes(self.bytes)) <\(self.from)> -> <\(waiting.first ?? "")>\(more)"
             + (self.reason.map { " \($0)" } ?? "")
     }
 
     fileprivate var details: [String] {
         var lines = [
-            "\(self.id): \(self.state.rawValue), \(Text.bytes(self.bytes)), arrived \(self.arrival) (\(Text.duration(self.ageSeconds)) ago)",
+            "\(self.id): \(self.state.rawValue), \(Amount.bytes(self.bytes)), arrived \(self.arrival) (\(Amount.duration(self.ageSeconds)) ago)",
             "  from <\(self.from)>" + (self.client.map { " by client \($0)" } ?? "")
                 + (self.helo.map { " (\($0))" } ?? ""),
         ]

@@ -37,13 +37,19 @@ struct Run: AsyncParsableCommand {
         var file = self.source.file
         if let folder = self.example { file = try ExampleConfiguration(folder: folder).make() }
         let resolver = self.resolver
-        let daemon = try PosternDaemon(file: file) { try resolver.apply(to: &$0) }
+        let daemon = try PosternDaemon(
+            file: file, version: Version.text, resolver: { try resolver.apply(to: &$0) }, isTrial: self.example != nil)
         try await daemon.run()
     }
 }
 
 struct Check: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Check everything that a reload would.")
+    static let configuration = CommandConfiguration(
+        abstract: "Check everything that a reload would.",
+        discussion: """
+            Of a daemon that runs it is checked too whether it is confined, as the service of the package is; what is \
+            missing is a warning.
+            """)
 
     @OptionGroup var source: ConfigurationOption
     @Flag(help: "Print one JSON document.") var json = false
@@ -51,20 +57,32 @@ struct Check: ParsableCommand {
     func run() throws {
         var (errors, warnings): ([FileError], [FileError]) = ([], [])
         do { warnings = try Generation(file: self.source.file, number: 1).warnings } catch { errors = error.list }
+        let lacks = errors.isEmpty ? self.lacks() : nil
         if self.json {
-            let report = CheckReport(errors: errors.map(\.description), warnings: warnings.map(\.description))
+            let report = CheckReport(
+                errors: errors.map(\.description), warnings: warnings.map(\.description), confinement: lacks)
             try Output.write(try ControlJSON.encode(report) + [ASCII.lineFeed])
         } else {
             for warning in warnings { Output.complain("warning: \(warning)") }
+            for lack in lacks ?? [] { Output.complain("warning: the daemon is not confined: \(lack)") }
             for error in errors { Output.complain("\(error)") }
             if errors.isEmpty { try Output.line("\(self.source.file): ok") }
         }
         if !errors.isEmpty { throw CommandFailure(1) }
     }
 
+    /// What is missing of the daemon's cage; nil if it does not run, or may not be asked.
+    private func lacks() -> [String]? {
+        // Whether it runs is not what was asked, and whether it hangs is the watchdog's business.
+        try? ControlClient(path: self.source.load().control, timeout: .seconds(10))
+            .document(ControlRequest(.status), as: StatusReport.self).0.confinement.missing
+    }
+
     private struct CheckReport: Encodable {
         let errors: [String]
         let warnings: [String]
+        /// What is missing of the daemon's cage; none if it does not run.
+        let confinement: [String]?
     }
 }
 
@@ -95,7 +113,7 @@ struct Status: ParsableCommand {
         let (report, json) = try self.source.connect().document(ControlRequest(.status), as: StatusReport.self)
         if self.json { return try Output.write(json + [ASCII.lineFeed]) }
         try Output.line(
-            "\(report.hostname): generation \(report.generation), up \(Text.duration(report.uptimeSeconds)), \(report.sessions) sessions"
+            "\(report.hostname): generation \(report.generation), up \(Amount.duration(report.uptimeSeconds)), \(report.sessions) sessions"
         )
         try self.show(report.screener)
         for certificate in report.certificates {
@@ -116,9 +134,10 @@ struct Status: ParsableCommand {
         }
         let queue = report.queue
         try Output.line(
-            "queue: \(queue.messages) messages, \(Text.bytes(queue.usedBytes)) of \(Text.bytes(queue.maximumBytes)), \(Text.bytes(queue.diskFreeBytes)) free on the disk"
+            "queue: \(queue.messages) messages, \(Amount.bytes(queue.usedBytes)) of \(Amount.bytes(queue.maximumBytes)), \(Amount.bytes(queue.diskFreeBytes)) free on the disk"
         )
         for destination in report.destinations { try Output.line(self.line(destination)) }
+        for lack in report.confinement.missing { try Output.line("not confined: \(lack)") }
         for alarm in report.alarms { try Output.line("ALARM \(alarm)") }
     }
 
@@ -144,9 +163,9 @@ struct Status: ParsableCommand {
         if let since = destination.downSince { parts.append("down since \(since)") }
         if let next = destination.nextAttempt { parts.append("next attempt \(next)") }
         if destination.deliveredPerSecond >= 0.1 {
-            parts.append("\(Text.decimal(destination.deliveredPerSecond)) messages/s")
+            parts.append("\(Amount.decimal(destination.deliveredPerSecond)) messages/s")
             if let seconds = destination.drainSeconds, destination.waiting > 0 {
-                parts.append("drained in \(Text.duration(seconds))")
+                parts.append("drained in \(Amount.duration(seconds))")
             }
         }
         if let reply = destination.lastReply { parts.append(reply) }
@@ -188,14 +207,6 @@ extension DNS {
         let isSetUp = self.source.file != ConfigurationOption.standardFile || access(self.source.file, F_OK) == 0
         return isSetUp ? try self.source.load().resolver.options() : ResolverOptions()
     }
-}
-
-/// The reference page of the configuration.
-struct Reference: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Print the reference page of the configuration, in Markdown.")
-
-    func run() throws { try Output.write(Array(ReferencePage.text.utf8)) }
 }
 
 struct TableCommand: ParsableCommand {
@@ -253,33 +264,5 @@ private struct InputLines {
         }
         defer { self.position = self.bytes.count }
         return self.position < self.bytes.count ? Array(self.bytes[self.position...]) : nil
-    }
-}
-
-/// Numbers for people.
-enum Text {
-    static func bytes(_ count: Int) -> String {
-        let units = ["B", "KB", "MB", "GB", "TB"]
-        var value = Double(count)
-        var unit = 0
-        while value >= 1000, unit < units.count - 1 {
-            value /= 1000
-            unit += 1
-        }
-        return unit == 0 ? "\(count) B" : "\(self.decimal(value)) \(units[unit])"
-    }
-
-    static func decimal(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10)"
-    }
-
-    /// The two largest units.
-    static func duration(_ seconds: Int) -> String {
-        let parts = [
-            (seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"),
-        ]
-        let shown = parts.drop { $0.0 == 0 }.prefix(2).filter { $0.0 > 0 }
-        return shown.isEmpty ? "0s" : shown.map { "\($0.0)\($0.1)" }.joined()
     }
 }

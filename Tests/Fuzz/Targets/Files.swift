@@ -107,21 +107,17 @@ func checkConfiguration(_ bytes: [UInt8]) throws(Violation) {
     guard let text = String(validatingUTF8: bytes[...]) else { return }
     // YAML knows more line ends than LF.
     let lineCount = text.unicodeScalars.count { [0x0A, 0x0D, 0x85, 0x2028, 0x2029].contains($0.value) } + 1
-    do {
-        let configuration = try Configuration(yaml: text, file: "postern.yaml")
-        try require(configuration.hostname != nil, "a configuration without hostname")
-    } catch let errors as FileErrors {
-        try require(!errors.list.isEmpty, "an error without one")
-        for error in errors.list {
-            guard let line = error.line else { throw Violation(description: "an error without a line: \(error)") }
-            try require((1...lineCount + 1).contains(line), "\(error) of \(lineCount) lines")
-            try require((error.column ?? 1) >= 1, "\(error)")
-            try checkRepetition(error, text)
-        }
-    } catch let error as Violation {
-        throw error
-    } catch {
-        throw Violation(description: "\(error)")
+    let errors: FileErrors
+    do throws(FileErrors) {
+        _ = try Configuration(yaml: text, file: "postern.yaml")
+        return
+    } catch { errors = error }
+    try require(!errors.list.isEmpty, "an error without one")
+    for error in errors.list {
+        guard let line = error.line else { throw Violation(description: "an error without a line: \(error)") }
+        try require((1...lineCount + 1).contains(line), "\(error) of \(lineCount) lines")
+        try require((error.column ?? 1) >= 1, "\(error)")
+        try checkRepetition(error, text)
     }
 }
 

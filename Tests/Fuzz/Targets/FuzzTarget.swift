@@ -10,20 +10,20 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case line, session, data, bdat, header, checks, reply, client, proxy, policy, mime, zip, dkim, authresults
     // Lines and values.
     case command, address, xtext, ip, timestamp, options, dnsbl, inline, spf, spfmacro, taglist, dkimkey, dmarc,
-        fromfield, rua, stsrecord, tlsrpt, scram, tlspolicy
+        fromfield, rua, stsrecord, tlsrpt, scram, tlspolicy, query, procstatus
     // Files and messages.
     case table, cidr, pattern, route, configuration, record, pass, dns, control, log, pgsql, verify, cases,
-        restrictions, greylist, observation, stspolicy, stsentry
+        restrictions, greylist, observation, stspolicy, stsentry, logline, postfixmain
 
     /// Those whose parser recurses, as that of YAML does, or is slow.
     private static let shorter: Set<FuzzTarget> = [
-        .command, .configuration, .control, .log, .pattern, .pgsql, .cases, .restrictions,
+        .command, .configuration, .control, .log, .logline, .pattern, .pgsql, .cases, .restrictions, .postfixmain,
     ]
 
     /// Single values, which are never long.
     private static let short: Set<FuzzTarget> = [
         .address, .xtext, .ip, .timestamp, .options, .route, .dnsbl, .pass, .inline, .greylist, .spfmacro, .rua,
-        .stsrecord, .tlsrpt, .scram, .tlspolicy,
+        .stsrecord, .tlsrpt, .scram, .tlspolicy, .query, .procstatus,
     ]
 
     private static let streams: Set<FuzzTarget> = [
@@ -86,6 +86,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .rua: try checkReportURIs(bytes)
         case .tlsrpt: try checkTLSReportRecord(bytes)
         case .tlspolicy: try checkTLSPolicy(bytes)
+        case .query: try checkQueueQuery(bytes)
         case .observation: try checkObservations(bytes)
         case .stsrecord: try checkSTSRecord(bytes)
         case .stspolicy: try checkSTSPolicy(bytes)
@@ -98,6 +99,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .spf: try checkSPFRecord(bytes)
         case .spfmacro: try checkSPFMacros(bytes)
         case .log: try checkLog(bytes)
+        case .logline: try checkLogLine(bytes)
+        case .procstatus: try checkProcessStatus(bytes)
+        case .postfixmain: try checkPostfixMain(bytes)
         }
     }
 }

@@ -1,3 +1,4 @@
+import Daemon
 import Glibc
 import Mail
 
@@ -40,6 +41,19 @@ func checkOptions(_ bytes: [UInt8]) throws(Violation) {
     try checkOption(text, Endpoint.self)
     try checkOption(text, Mailbox.self)
     try checkOption(text, DomainName.self)
+}
+
+/// What a process says of itself makes a cage out of nothing only where all that is asked for is said.
+func checkProcessStatus(_ bytes: [UInt8]) throws(Violation) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    let missing = Confinement(ProcessStatus(text), isSystemWritable: false).missing
+    guard missing.isEmpty else { return }
+    for key in ["Uid:", "NoNewPrivs:", "Seccomp:"] {
+        try require(text.contains(key), "confined without \(key) \(text.debugDescription)")
+    }
+    // What follows adds privileges, and takes none away.
+    let more = text + "\nCapEff:\t0000000000000001\n"
+    try require(!Confinement(ProcessStatus(more), isSystemWritable: false).missing.isEmpty, text.debugDescription)
 }
 
 private func checkOption<Value: OptionValue & Equatable>(_ text: String, _ type: Value.Type) throws(Violation) {
