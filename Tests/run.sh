@@ -5,6 +5,7 @@
 #
 # Without any, those that wait for other programs come first and by themselves, and then those that compute for long:
 # they hold on to the threads that tasks share, and tasks of the others, which reckon in seconds, would come too late.
+# Those of the daemon wait for sockets and go by themselves as well.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,11 +14,14 @@ Tests/peers.sh && swift build --build-tests || {
     exit 1
 }
 report=.build/tests.xml
+failures=.build/tests-failed.txt
+: >"$failures"
 results=.build/tests-swift-testing.xml # the name that `swift test` makes of it
 passed=0
 failed=0
 
 run() {
+    arguments=$*
     rm -f "$results"
     status=0
     # A test that hangs has a watchdog of its own; this one is for whatever escapes it.
@@ -33,16 +37,26 @@ run() {
     [ "$good" -gt 0 ] || good=0
     passed=$((passed + good))
     failed=$((failed + bad))
+    [ "$bad" -eq 0 ] || python3 Tests/failures.py "$results" "$arguments" >>"$failures"
 }
 
 programs='^(PeerTests|CommandTests|HarnessTests|TLSTests|MTASTSTests)\.'
-computing='^(AuthenticationTests|FuzzTests|ReportsTests)\.'
+computing='^(AuthenticationTests|FuzzTests|MailLogTests|PostfixImportTests|ReportsTests)\.'
+daemon='^DaemonTests\.'
 if [ $# -gt 0 ]; then
     run "$@"
 else
     run --filter "$programs"
     run --filter "$computing"
-    run --skip "$programs" --skip "$computing"
+    run --filter "$daemon"
+    run --skip "$programs" --skip "$computing" --skip "$daemon"
+    if Tests/ansible.sh .build/debug/postern; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "Tests/ansible.sh" >>"$failures"
+    fi
 fi
+cat "$failures" # once more, where whoever reads only the end finds them
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
