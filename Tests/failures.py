@@ -1,32 +1,39 @@
 #!/usr/bin/env python3
-"""Prints what failed in a report of `swift test --xunit-output`, a line each: class, test, the first complaint.
+"""Prints what failed in what `swift test` said, with where and why.
 
-    Tests/failures.py REPORT [ARGUMENTS OF swift test]
+    Tests/failures.py LOG [ARGUMENTS OF swift test]
 
-A report that is missing or names nothing (the run crashed) is named by its arguments. It is not read as XML: what a
-test complains of is written as it is, control characters included, which no parser of XML lets pass.
+A run that ended badly without a complaint (it crashed, or hung) is named by its arguments and the last that it said.
+The log is read and not the report of `--xunit-output`: that one has no word of what a thread of no test complained of,
+and control characters as they are, which no parser of XML lets pass.
 """
 
-import re
 import sys
-from html import unescape
 
-CASE = re.compile(r'<testcase classname="([^"]*)" name="([^"]*)"[^>]*?(?<!/)>\s*<failure message="([^"]*)"')
+MOST_LINES = 60
+MOST_CHARACTERS = 400
 
 
-def main(report: str, arguments: str) -> None:
-    try:
-        with open(report, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except OSError:
-        text = ""
-    failed = CASE.findall(text)
-    for case in failed:
-        classname, name, complaint = (" ".join(unescape(part).split()) for part in case)
-        complaint = "".join(each if each.isprintable() else "?" for each in complaint)
-        print(f"✘ {classname} {name}: {complaint[:400]}")
-    if not failed:
-        print(f"✘ swift test {arguments}: ended badly and says of no test that it failed")
+def printable(line: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in line)[:MOST_CHARACTERS]
+
+
+def main(log: str, arguments: str) -> None:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = file.read().split("\n")
+    said = []
+    complaining = False
+    for line in lines:
+        # A complaint, and behind it what it says of itself.
+        complaining = "recorded an issue" in line or (complaining and line.startswith("↳"))
+        if complaining:
+            said.append(line)
+    if not said:
+        said = [f"✘ swift test {arguments}: ended badly without a complaint; its last words:", *lines[-12:]]
+    for line in said[:MOST_LINES]:
+        print(printable(line))
+    if len(said) > MOST_LINES:
+        print(f"… and {len(said) - MOST_LINES} lines more")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ Tests/peers.sh && swift build --build-tests || {
     exit 1
 }
 report=.build/tests.xml
+log=.build/tests.log
+ended=.build/tests-ended # with this status, if not with 0
 failures=.build/tests-failed.txt
 : >"$failures"
 results=.build/tests-swift-testing.xml # the name that `swift test` makes of it
@@ -22,10 +24,16 @@ failed=0
 
 run() {
     arguments=$*
-    rm -f "$results"
+    rm -f "$results" "$ended"
     status=0
     # A test that hangs has a watchdog of its own; this one is for whatever escapes it.
-    timeout --kill-after=30 2000 swift test --skip-build --xunit-output "$report" "$@" || status=$?
+    # As many tests at once as keep two cores busy. Begun all at once they come to each of their steps half a minute late,
+    # and the servers that they wait for have given them up.
+    {
+        timeout --kill-after=30 2000 swift test --skip-build --xunit-output "$report" \
+            --experimental-maximum-parallelization-width 8 "$@" 2>&1 || echo $? >"$ended"
+    } | tee "$log"
+    [ ! -e "$ended" ] || status=$(cat "$ended")
     # Tests that were cut off by a crash are in no report: it fails as a whole then.
     counts=$(sed -n 's/.*<testsuite .*errors="\([0-9]*\)".* tests="\([0-9]*\)" failures="\([0-9]*\)".*/\1 \2 \3/p' "$results" 2>/dev/null || true)
     # shellcheck disable=SC2086 # three numbers
@@ -37,7 +45,7 @@ run() {
     [ "$good" -gt 0 ] || good=0
     passed=$((passed + good))
     failed=$((failed + bad))
-    [ "$bad" -eq 0 ] || python3 Tests/failures.py "$results" "$arguments" >>"$failures"
+    [ "$bad" -eq 0 ] || python3 Tests/failures.py "$log" "$arguments" >>"$failures"
 }
 
 programs='^(PeerTests|CommandTests|HarnessTests|TLSTests|MTASTSTests)\.'

@@ -132,7 +132,11 @@ struct CalloutTests {
         #expect(try await callout.status() == .init(running: 2, waiting: 1))
         let refused = try await self.probe(route, callout, "d@example.test")
         #expect(refused.verdict == .unreachable && refused.reply.oneLine.contains("too many"))
-        try await onOwnThread { try eventually("two connections") { server.connections == 2 } }
+        try await onOwnThread {
+            try eventually("two that have said MAIL") {
+                server.commands.count { $0.contains { $0.hasPrefix("MAIL") } } == 2
+            }
+        }
         server.end()
         let verdicts = try await EventLoopFuture.whenAllSucceed(answers, on: Self.loop).get().map(\.verdict)
         #expect(verdicts == [.temporary, .temporary, .temporary, .unreachable])

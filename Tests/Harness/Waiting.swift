@@ -30,13 +30,12 @@ package func eventually(
 /// Runs something that blocks on a thread of its own.
 ///
 /// Tasks share as many threads as there are cores. A test that runs a server in its own process must not wait
-/// for it on one of those: two such tests at once, on two cores, would leave none to the servers.
+/// for it on one of those: two such tests at once, on two cores, would leave none to the servers. It stays in the
+/// test's task, so that what it complains of is the test's.
 package func onOwnThread<Result: Sendable>(
     _ body: @escaping @Sendable () throws -> Result
 ) async throws -> Result {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
-    }
+    try await withTaskExecutorPreference(OwnThreadExecutor()) { try body() }
 }
 
 /// Runs tasks apart from all others, for those that something else is waiting for.

@@ -124,6 +124,11 @@ extension SMTPServerFixture {
         return client
     }
 
+    /// Waits until nobody has a place or a session. A session ends after its place is free, and logs until then.
+    func waitUntilEmpty() throws {
+        try eventually("the end of everybody") { self.clients.openConnections == 0 && self.server.sessionCount == 0 }
+    }
+
     /// Nothing but whole messages is in the queue.
     func checkQueue() throws {
         let report = try QueueCheck(folder: self.folder.path).run()

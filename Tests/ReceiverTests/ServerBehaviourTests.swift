@@ -98,7 +98,7 @@ import Testing
                 try eventually("a place") { try self.greeting(server, from: "127.0.0.2").1.code == 220 }
                 #expect(try first.command("NOOP").code == 250)
                 first.close()
-                try eventually("all places") { server.clients.openConnections == 0 && server.server.sessionCount == 0 }
+                try server.waitUntilEmpty()
             }
         }
     }
@@ -226,7 +226,7 @@ import Testing
                 try client.send(input)
                 client.finishSending()
                 _ = try client.readToEnd()
-                try eventually("the place") { server.clients.openConnections == 0 }
+                try server.waitUntilEmpty()
             }
         }
     }

@@ -26,7 +26,7 @@ import Testing
                 #expect(try silent.reply().code == 220)
                 try self.expectTimeout(silent)
                 try self.expectTimeout(try server.client(patience: .seconds(20)))
-                try eventually("the places") { server.clients.openConnections == 0 }
+                try server.waitUntilEmpty()
             }
         }
     }
