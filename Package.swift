@@ -83,19 +83,20 @@ let package = Package(
         target("LibSPF2", path: "Sources/Libraries/SPF", ["CLibraries", "Polling"]),
         target("TLS", path: "Sources/Libraries/TLS", ["CLibraries", nioCore]),
         target("HTTPS", path: "Sources/Libraries/HTTPS", ["TLS", nioCore, nioPosix, nioHTTP1]),
+        target("Cache", ["LMDB", "Polling"]),
         target("Mail", []),
         target("MailLog", ["Mail"]),
         target("SMTP", ["Mail", "Crypto"]),
         target("Rules", ["Mail", "PCRE"]),
         target("Authentication", ["Mail", "Crypto", "LibSPF2"]),
-        target("Reports", ["Mail", "LMDB", "Polling", "Inflate", "Crypto"]),
+        target("Reports", ["Mail", "Cache", "Polling", "Inflate", "Crypto"]),
         target("Queue", ["Mail", "LMDB", "Polling", deque]),
-        target("MTASTS", ["Mail", "LMDB", "Polling", "Resolver", "HTTPS", nioCore]),
-        target("Screener", ["SMTP", "Mail", "Resolver", "LMDB", "Polling", "CLibraries", deque, nioCore]),
+        target("MTASTS", ["Mail", "Cache", "Polling", "Resolver", "HTTPS", nioCore]),
+        target("Screener", ["SMTP", "Mail", "Resolver", "Cache", "Polling", "CLibraries", deque, nioCore]),
         target(
             "Receiver", ["SMTP", "Mail", "Rules", "Authentication", "Queue", "Resolver", "TLS", nioCore, nioPosix]),
-        target("Recipients", ["Mail", "Rules", "LMDB", "PostgreSQL", "Polling", nioCore]),
-        target("Greylist", ["Mail", "LMDB", "Polling"]),
+        target("Recipients", ["Mail", "Rules", "Cache", "LMDB", "PostgreSQL", "Polling", nioCore]),
+        target("Greylist", ["Mail", "Cache", "Polling"]),
         target("PostfixImport", ["Mail", "Rules"]),
         target("Forwarder", ["SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", deque, nioCore, nioPosix]),
         target(
@@ -136,16 +137,19 @@ let package = Package(
         tests("TLSTests", ["TLS", "Harness", nioCore, nioPosix, nioEmbedded]),
         tests(
             "MTASTSTests",
-            ["MTASTS", "HTTPS", "TLS", "Mail", "LMDB", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
-        tests("GreylistTests", ["Greylist", "LMDB", "Mail", "Harness"]),
+            ["MTASTS", "HTTPS", "TLS", "Mail", "Cache", "LMDB", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
+        tests("GreylistTests", ["Greylist", "Cache", "LMDB", "Mail", "Harness"]),
         tests("PCRETests", ["PCRE"]),
         tests("PostfixImportTests", ["PostfixImport", "postern", "Daemon", "Mail", "Rules", "Harness"]),
         tests(
-            "RecipientsTests", ["Recipients", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
+            "RecipientsTests", ["Recipients", "Cache", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",
-            ["Screener", "SMTP", "Mail", "Resolver", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix, nioEmbedded]),
+            [
+                "Screener", "SMTP", "Mail", "Resolver", "Cache", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix,
+                nioEmbedded,
+            ]),
         tests(
             "ReceiverTests",
             [

@@ -31,9 +31,12 @@ final class Entrance: Sendable {
         self.generation = generation
         self.clients = clients
         self.logger = logger
-        self.passes = try PassCache(folder: folder, options: PassCacheOptions(options), clock: clock) {
-            logger.warning("\($0)")
-        }
+        var settings = PassCache.usualSettings
+        settings.entries = options.cacheEntries
+        settings.cleanupInterval = options.cacheCleanup
+        self.passes = try PassCache(
+            folder: folder, settings: settings, retention: options.cacheRetention, clock: clock
+        ) { logger.warning("\($0)") }
         let history = ListHistoryFile(folder: folder)
         self.history = history
         let lists = ListMonitor(
@@ -187,14 +190,5 @@ final class Entrance: Sendable {
         let stress =
             self.gate.status.isUnderStress ? ["too many connections of unknown clients: they get less time"] : []
         return stress + self.lists.alarms
-    }
-}
-
-extension PassCacheOptions {
-    init(_ options: ScreenerOptions) {
-        self.init()
-        self.entries = options.cacheEntries
-        self.retention = options.cacheRetention
-        self.cleanupInterval = options.cacheCleanup
     }
 }

@@ -16,7 +16,7 @@ final class GreylistService: Sendable {
         let folder = first.configuration.state + "/greylist"
         try FolderMaker.make(folder)
         let options = first.configuration.greylist
-        var settings = GreylistStoreSettings()
+        var settings = GreylistStore.usualSettings
         settings.entries = options.entries
         self.greylisting = Greylisting(
             store: try GreylistStore(

@@ -1,36 +1,18 @@
-package import LMDB
+package import Cache
 package import Mail
 package import Polling
 private import Synchronization
 
-/// How the records are kept; how long they count is ``GreylistOptions``.
-package struct GreylistStoreSettings: Sendable {
-    /// Above so many some are forgotten, down to nine tenths: first those who have not come again.
-    package var entries = 500_000
-    package var cleanupInterval = Duration.seconds(12 * 3600)
-    /// How much may be lost in a crash. Clients are then only delayed once more.
-    package var writeInterval = Duration.seconds(10)
-    /// Changes that are written without waiting for the interval.
-    package var batch = 1000
-    /// Changes that are held in memory while the disk fails; some 10 MB.
-    package var waiting = 50_000
-    /// What is taken for the fault of a commit: for tests; nothing in production.
-    package var commitFault: @Sendable () -> LMDBError? = { nil }
-
-    package init() {}
-}
-
 /// Who came when, across restarts.
-///
-/// Asking and telling it never waits for the disk's writer: changes are held in memory and written by a thread of its
-/// own. It is a cache: whatever happens to its file, it complains and goes on with what it has.
 ///
 /// It lives, with its thread, until ``close()``.
 package final class GreylistStore: Sendable {
     private let clock: WallClock
-    private let cache: BufferedCache<GreylistEntry>
-    private let upkeep: UpkeepThread
+    private let cache: PersistentCache<GreylistEntry>
     private let options: Mutex<GreylistOptions>
+
+    /// How long records count is ``GreylistOptions``. Of too many those go first who have not come again.
+    package static let usualSettings = CacheSettings(entries: 500_000)
 
     private static let table = "greylist"
     /// Key and record are 61 at most, and room.
@@ -45,32 +27,21 @@ package final class GreylistStore: Sendable {
     /// - Throws: if there can be no thread.
     package init(
         folder: String, options: GreylistOptions = GreylistOptions(),
-        settings: GreylistStoreSettings = GreylistStoreSettings(), clock: WallClock,
+        settings: CacheSettings = GreylistStore.usualSettings, clock: WallClock,
         complain: @escaping @Sendable (String) -> Void
     ) throws(SystemError) {
         self.clock = clock
         self.options = Mutex(options)
-        self.upkeep = try UpkeepThread(cleanupInterval: settings.cleanupInterval, writeInterval: settings.writeInterval)
-        var cacheSettings = CacheStore.Settings(
-            folder: folder, table: Self.table, entries: settings.entries, bytesPerEntry: Self.bytesPerEntry)
-        cacheSettings.commitFault = settings.commitFault
-        self.cache = BufferedCache(
-            cacheSettings, waiting: settings.waiting, batch: settings.batch,
+        self.cache = try PersistentCache(
+            folder: folder, table: Self.table, bytesPerEntry: Self.bytesPerEntry, settings: settings,
             format: .init(encoded: { $0.encoded() }, decoded: { GreylistEntry(record: $0) }),
             contents: "who came when is"
         ) { complain("greylist: \($0)") }
-        try self.upkeep.start(
-            "greylist",
-            .init(
-                waiting: { self.cache.waiting }, write: { self.flush() }, cleanUp: { self.cleanUp() },
-                isCleanUpDue: { self.cache.isCleanUpDue }))
+        try self.cache.start("greylist") { self.kept }
     }
 
     /// Writes what waits and ends the thread.
-    package func close() {
-        self.upkeep.close()
-        self.cache.proven()
-    }
+    package func close() { self.cache.close() }
 
     /// How long records count from now on.
     package func use(_ options: GreylistOptions) { self.options.withLock { $0 = options } }
@@ -95,7 +66,7 @@ package final class GreylistStore: Sendable {
     }
 
     private func put(_ entry: GreylistEntry, _ key: [UInt8]) {
-        if self.cache.put(.set(entry), at: key) { self.upkeep.signal() }
+        self.cache.put(.set(entry), at: key)
     }
 
     /// Entries on the disk, changes that wait to be written, and how often that failed. For status.
@@ -108,9 +79,11 @@ package final class GreylistStore: Sendable {
 
     /// Forgets what does not count any more, and if there are too many then some that do: those who have not come again
     /// before those who have, else those first that would be forgotten first. For the thread and tests.
-    package func cleanUp() {
+    package func cleanUp() { self.cache.cleanUp(self.kept) }
+
+    private var kept: PersistentCache<GreylistEntry>.Retention {
         let (now, options) = (self.clock.now(), self.options.withLock { $0 })
-        self.cache.cleanUp(before: 0, while: { self.upkeep.isOpen }) { Self.rank($0, at: now, options) }
+        return .init(before: 0) { Self.rank($0, at: now, options) }
     }
 
     /// Lies between the ranks of who has and who has not come again; no option can be as long.

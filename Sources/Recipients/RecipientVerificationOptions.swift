@@ -1,3 +1,4 @@
+package import Cache
 package import Mail
 import Rules
 
@@ -162,8 +163,8 @@ extension RecipientVerificationOptions {
 
     package var patience: Patience { Patience(wait: self.wait) }
 
-    package var cacheSettings: VerifyCacheSettings {
-        var settings = VerifyCacheSettings()
+    package var cacheSettings: CacheSettings {
+        var settings = VerifyCache.usualSettings
         settings.entries = self.entries
         return settings
     }

@@ -1,33 +1,18 @@
-import LMDB
+package import Cache
 package import Mail
 package import Polling
 import Synchronization
 
-/// How much is remembered of verified addresses. How long is ``VerifyPolicy``.
-package struct VerifyCacheSettings: Sendable {
-    /// Above so many those that expire first are forgotten, down to nine tenths: refused ones before accepted ones.
-    package var entries = 200_000
-    package var cleanupInterval = Duration.seconds(12 * 3600)
-    /// How much may be lost in a crash. Addresses are then only asked about once more.
-    package var writeInterval = Duration.seconds(10)
-    /// Changes that are written without waiting for the interval, and that are held while the disk fails.
-    package var batch = 1000
-    package var waiting = 50_000
-
-    package init() {}
-}
-
 /// What was found out about addresses, across restarts (SEMANTICS §9).
-///
-/// Asking and telling it never waits for the disk's writer: changes are held in memory and written by a thread of its
-/// own. It is a cache: whatever happens to its file, it complains and goes on with what it has.
 ///
 /// It lives, with its thread, until ``close()``.
 package final class VerifyCache: Sendable {
     private let clock: WallClock
-    private let cache: BufferedCache<VerifyRecord>
-    private let upkeep: UpkeepThread
+    private let cache: PersistentCache<VerifyRecord>
     private let currentPolicy: Mutex<VerifyPolicy>
+
+    /// How long records count is ``VerifyPolicy``. Of too many the refused ones go before the accepted ones.
+    package static let usualSettings = CacheSettings(entries: 200_000)
 
     static let table = "verified"
     private static let bytesPerEntry = 256
@@ -38,31 +23,21 @@ package final class VerifyCache: Sendable {
     /// - Parameter complain: gets lines for the log, from any thread.
     /// - Throws: if there can be no thread.
     package init(
-        folder: String, policy: VerifyPolicy = VerifyPolicy(), settings: VerifyCacheSettings = VerifyCacheSettings(),
+        folder: String, policy: VerifyPolicy = VerifyPolicy(), settings: CacheSettings = VerifyCache.usualSettings,
         clock: WallClock, complain: @escaping @Sendable (String) -> Void
     ) throws(SystemError) {
         self.clock = clock
         self.currentPolicy = Mutex(policy)
-        self.upkeep = try UpkeepThread(cleanupInterval: settings.cleanupInterval, writeInterval: settings.writeInterval)
-        self.cache = BufferedCache(
-            CacheStore.Settings(
-                folder: folder, table: Self.table, entries: settings.entries, bytesPerEntry: Self.bytesPerEntry),
-            waiting: settings.waiting, batch: settings.batch,
+        self.cache = try PersistentCache(
+            folder: folder, table: Self.table, bytesPerEntry: Self.bytesPerEntry, settings: settings,
             format: .init(encoded: { $0.encoded() }, decoded: { VerifyRecord(record: $0) }),
             contents: "what is learned is"
         ) { complain("verified addresses: \($0)") }
-        try self.upkeep.start(
-            "verify cache",
-            .init(
-                waiting: { self.cache.waiting }, write: { self.flush() }, cleanUp: { self.cleanUp() },
-                isCleanUpDue: { self.cache.isCleanUpDue }))
+        try self.cache.start("verify cache") { self.kept }
     }
 
     /// Writes what waits and ends the thread.
-    package func close() {
-        self.upkeep.close()
-        self.cache.proven()
-    }
+    package func close() { self.cache.close() }
 
     /// How long records count; may change at any time.
     package var policy: VerifyPolicy { self.currentPolicy.withLock { $0 } }
@@ -79,9 +54,8 @@ package final class VerifyCache: Sendable {
 
     package func remove(_ key: VerifyKey) { self.put(.removed, key) }
 
-    private func put(_ change: BufferedCache<VerifyRecord>.Change, _ key: VerifyKey) {
-        guard let bytes = key.bytes else { return }
-        if self.cache.put(change, at: bytes) { self.upkeep.signal() }
+    private func put(_ change: PersistentCache<VerifyRecord>.Change, _ key: VerifyKey) {
+        if let bytes = key.bytes { self.cache.put(change, at: bytes) }
     }
 
     /// All records of a kind, those that wait to be written included, in no order. It reads the disk.
@@ -105,10 +79,10 @@ package final class VerifyCache: Sendable {
     package func flush() { self.cache.flush() }
 
     /// Forgets what has expired, and if there are too many then those that expire first. For the thread and tests.
-    package func cleanUp() {
+    package func cleanUp() { self.cache.cleanUp(self.kept) }
+
+    private var kept: PersistentCache<VerifyRecord>.Retention {
         let (now, policy) = (self.clock.now(), self.policy)
-        self.cache.cleanUp(before: now.microseconds, while: { self.upkeep.isOpen }) {
-            policy.expiry(of: $0).microseconds
-        }
+        return .init(before: now.microseconds) { policy.expiry(of: $0).microseconds }
     }
 }

@@ -1,5 +1,5 @@
+import Cache
 import Crypto
-import LMDB
 package import Mail
 package import Polling
 import Synchronization

@@ -31,7 +31,7 @@ struct GreylistFixture {
     let folder: TemporaryFolder
     let clock = TestClock()
     let complaints = Heard<String>()
-    var settings = GreylistStoreSettings()
+    var settings = GreylistStore.usualSettings
     var options = GreylistOptions()
 
     init() throws {

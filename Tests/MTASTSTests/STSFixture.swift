@@ -112,7 +112,7 @@ final class STSFixture: Sendable {
     func with(
         _ options: STSOptions = STSOptions(), entries: Int = 1000, _ body: (STSService, STSCache) async throws -> Void
     ) async throws {
-        var settings = STSCacheSettings()
+        var settings = STSCache.usualSettings
         settings.entries = entries
         settings.writeInterval = .seconds(86_400)
         settings.batch = .max

@@ -60,7 +60,7 @@ final class SMTPServerFixture: Sendable {
         let server = SMTPServer(context: context, group: self.group)
         self.server = server
         self.passes = try PassCache(
-            folder: self.folder.make(folder: "screener"), options: PassCacheOptions(), clock: .system,
+            folder: self.folder.make(folder: "screener"), clock: .system,
             complain: { Issue.record("\($0)") })
         let names = try greylist?.names ?? ZoneService()
         let loop = self.group.next()

@@ -1,3 +1,4 @@
+import Cache
 import Foundation
 import Harness
 import Mail
@@ -11,7 +12,7 @@ struct VerifyCacheTests {
 
     private func with(
         _ folder: TemporaryFolder, _ complaints: Heard<String> = Heard(),
-        settings: VerifyCacheSettings = VerifyCacheSettings(), _ body: (VerifyCache) throws -> Void
+        settings: CacheSettings = VerifyCache.usualSettings, _ body: (VerifyCache) throws -> Void
     ) throws {
         let cache = try VerifyCache(folder: folder.path, settings: settings, clock: self.clock.wallClock) {
             complaints.add($0)
@@ -79,7 +80,7 @@ struct VerifyCacheTests {
 
     @Test func `a flood of unknown addresses takes no known one away`() throws {
         let folder = try TemporaryFolder()
-        var settings = VerifyCacheSettings()
+        var settings = VerifyCache.usualSettings
         (settings.entries, settings.writeInterval) = (100, .seconds(86_400))
         try self.with(folder, settings: settings) { cache in
             for number in 0..<20 { cache.set(self.record(.accepted), of: try self.key("known\(number)")) }

@@ -11,20 +11,19 @@ private struct Fixture {
     let folder: TemporaryFolder
     let clock = TestClock()
     let complaints = Heard<String>()
-    var options = PassCacheOptions()
-    var probe = PassCacheProbe()
+    var settings = PassCache.usualSettings
 
     init() throws {
         self.folder = try TemporaryFolder()
-        self.options.entries = 1000
-        self.options.writeInterval = .seconds(86_400)
-        self.options.batch = .max
+        self.settings.entries = 1000
+        self.settings.writeInterval = .seconds(86_400)
+        self.settings.batch = .max
     }
 
     func with(_ body: (PassCache) throws -> Void) throws {
         let complaints = self.complaints
         let cache = try PassCache(
-            folder: self.folder.path, options: self.options, clock: self.clock.wallClock, probe: self.probe
+            folder: self.folder.path, settings: self.settings, clock: self.clock.wallClock
         ) { complaints.add($0) }
         defer { cache.close() }
         try body(cache)
@@ -76,7 +75,7 @@ struct PassCacheTests {
 
     @Test func `many changes are written without waiting for the interval`() throws {
         var fixture = try Fixture()
-        fixture.options.batch = 20
+        fixture.settings.batch = 20
         try fixture.with { cache in
             for number in 0..<20 { cache.set(fixture.record(), of: client(number)) }
             cache.set(fixture.record(.dnsbl), of: client(0))
@@ -88,7 +87,7 @@ struct PassCacheTests {
 
     @Test func `few changes are written after the interval`() throws {
         var fixture = try Fixture()
-        fixture.options.writeInterval = .milliseconds(1)
+        fixture.settings.writeInterval = .milliseconds(1)
         try fixture.with { cache in
             for number in 0..<3 {
                 cache.set(fixture.record(), of: client(number))
@@ -100,7 +99,7 @@ struct PassCacheTests {
     @Test func `a change that comes while others are written is not taken for written`() throws {
         var fixture = try Fixture()
         let meanwhile = Mutex<(@Sendable () -> Void)?>(nil)
-        fixture.probe.commitFault = {
+        fixture.settings.commitFault = {
             meanwhile.withLock { $0.take() }?()
             return nil
         }
@@ -205,8 +204,8 @@ struct PassCacheCleanupTests {
 
     @Test func `the bound does not wait for the interval`() throws {
         var fixture = try Fixture()
-        fixture.options.entries = 50
-        fixture.options.batch = 60
+        fixture.settings.entries = 50
+        fixture.settings.batch = 60
         try fixture.with { cache in
             for number in 0...60 { cache.set(fixture.record(), of: client(number)) }
             try eventually("they are cut down") { cache.statistics == (45, 0, 0) }
@@ -218,7 +217,7 @@ struct PassCacheFaultTests {
     @Test func `a disk that fails is complained of once, loses nothing and is forgiven`() throws {
         var fixture = try Fixture()
         let fault = Mutex<LMDBError?>(.diskFull)
-        fixture.probe.commitFault = { fault.withLock { $0 } }
+        fixture.settings.commitFault = { fault.withLock { $0 } }
         let record = fixture.record()
         try fixture.with { cache in
             for number in 0..<3 {
@@ -239,9 +238,9 @@ struct PassCacheFaultTests {
 
     @Test func `while the disk fails no more than so many changes are held, the latest of them`() throws {
         var fixture = try Fixture()
-        fixture.options.waiting = 200
+        fixture.settings.waiting = 200
         let fault = Mutex<LMDBError?>(.diskFull)
-        fixture.probe.commitFault = { fault.withLock { $0 } }
+        fixture.settings.commitFault = { fault.withLock { $0 } }
         let record = fixture.record()
         try fixture.with { cache in
             for number in 0..<1000 {
@@ -291,7 +290,7 @@ struct PassCacheFaultTests {
     @Test func `damage that is found later sets the database aside, and what waits is kept`() throws {
         var fixture = try Fixture()
         let fault = Mutex<LMDBError?>(nil)
-        fixture.probe.commitFault = { fault.withLock { $0.take() } }
+        fixture.settings.commitFault = { fault.withLock { $0.take() } }
         let record = fixture.record()
         try fixture.with { cache in
             cache.set(record, of: client(1))
@@ -328,7 +327,7 @@ struct PassCacheFaultTests {
         let fixture = try Fixture()
         let path = fixture.folder.path("later")
         let complaints = fixture.complaints
-        let cache = try PassCache(folder: path, options: fixture.options, clock: fixture.clock.wallClock) {
+        let cache = try PassCache(folder: path, settings: fixture.settings, clock: fixture.clock.wallClock) {
             complaints.add($0)
         }
         defer { cache.close() }
@@ -365,8 +364,8 @@ struct PassCacheFaultTests {
 struct PassCacheThreadTests {
     @Test func `each thread sees its own last word while all write and the disk is written`() throws {
         var fixture = try Fixture()
-        fixture.options.batch = 50
-        fixture.options.writeInterval = .milliseconds(1)
+        fixture.settings.batch = 50
+        fixture.settings.writeInterval = .milliseconds(1)
         let start = fixture.clock.now
         try fixture.with { cache in
             DispatchQueue.concurrentPerform(iterations: 8) { thread in
@@ -398,9 +397,9 @@ struct PassCacheThreadTests {
 
     @Test func `readers never miss a client that stays, while others write, clean up and fail`() throws {
         var fixture = try Fixture()
-        fixture.options.batch = 10
+        fixture.settings.batch = 10
         let count = Atomic<Int>(0)
-        fixture.probe.commitFault = {
+        fixture.settings.commitFault = {
             count.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: 3) ? .diskFull : nil
         }
         let record = fixture.record()

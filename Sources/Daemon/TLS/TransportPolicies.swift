@@ -23,7 +23,7 @@ final class TransportPolicies: Sendable {
     ) throws {
         let folder = first.configuration.state + "/mta-sts"
         try FolderMaker.make(folder)
-        var settings = STSCacheSettings()
+        var settings = STSCache.usualSettings
         settings.entries = first.configuration.mtaSTS.entries
         let cache = try STSCache(folder: folder, settings: settings, clock: clock, complain: warn)
         self.names = names

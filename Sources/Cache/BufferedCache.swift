@@ -1,3 +1,4 @@
+import LMDB
 private import Synchronization
 
 /// A cache on the disk whose changes are held in memory until they are written.

@@ -1,4 +1,5 @@
 internal import Glibc
+package import LMDB
 private import Synchronization
 
 /// A cache on the disk: an environment of its own with one table, which is set aside when it is damaged.

@@ -1,4 +1,5 @@
 internal import Glibc
+package import Polling
 private import Synchronization
 
 /// A thread that looks after something that is kept: cleans it up at the start and then at an interval, and writes what
