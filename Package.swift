@@ -125,30 +125,34 @@ let package = Package(
         tests(
             "AuthenticationTests",
             ["Authentication", "Crypto", "Mail", .product(name: "Yams", package: "Yams"), "LibSPF2"]),
-        tests("ReportsTests", ["Reports", "Inflate", "Mail", "Harness"]),
+        tests("ReportsTests", ["Reports", "Inflate", "Mail", "Clocks", "Harness"]),
         tests("RulesTests", ["Rules", "Mail"]),
-        tests("QueueTests", ["Queue", "LMDB", "Mail", "Harness"]),
+        tests("QueueTests", ["Queue", "LMDB", "Mail", "Clocks", "Harness"]),
         tests(
             "ForwarderTests",
             [
-                "Forwarder", "SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", "ZoneFiles", "Harness", nioCore,
-                nioPosix,
+                "Forwarder", "SMTP", "Mail", "Queue", "Resolver", "TLS", "MTASTS", "ZoneFiles", "Clocks", "Harness",
+                nioCore, nioPosix,
             ]),
         tests("TLSTests", ["TLS", "Harness", nioCore, nioPosix, nioEmbedded]),
         tests(
             "MTASTSTests",
-            ["MTASTS", "HTTPS", "TLS", "Mail", "Cache", "LMDB", "Resolver", "ZoneFiles", "Harness", nioCore, nioPosix]),
-        tests("GreylistTests", ["Greylist", "Cache", "LMDB", "Mail", "Harness"]),
+            [
+                "MTASTS", "HTTPS", "TLS", "Mail", "Cache", "LMDB", "Resolver", "ZoneFiles", "Clocks", "Harness",
+                nioCore, nioPosix,
+            ]),
+        tests("GreylistTests", ["Greylist", "Cache", "LMDB", "Mail", "Clocks", "Harness"]),
         tests("PCRETests", ["PCRE"]),
         tests("PostfixImportTests", ["PostfixImport", "postern", "Daemon", "Mail", "Rules", "Harness"]),
         tests(
-            "RecipientsTests", ["Recipients", "Cache", "PostgreSQL", "Mail", "Rules", "Harness", nioCore, nioPosix]),
+            "RecipientsTests",
+            ["Recipients", "Cache", "PostgreSQL", "Mail", "Rules", "Clocks", "Harness", nioCore, nioPosix]),
         tests("PollingTests", ["Polling", nioCore]),
         tests(
             "ScreenerTests",
             [
-                "Screener", "SMTP", "Mail", "Resolver", "Cache", "LMDB", "Harness", "ZoneFiles", nioCore, nioPosix,
-                nioEmbedded,
+                "Screener", "SMTP", "Mail", "Resolver", "Cache", "LMDB", "Clocks", "Harness", "ZoneFiles", nioCore,
+                nioPosix, nioEmbedded,
             ]),
         tests(
             "ReceiverTests",
@@ -159,6 +163,8 @@ let package = Package(
 
         // Other people's servers and clients, for tests: Tests/peers.sh fetches them.
         target("Harness", path: "Tests/Harness", []),
+        // A time that tests set.
+        target("Clocks", path: "Tests/Clocks", ["Mail"]),
         tests("HarnessTests", ["Harness"]),
         tests(
             "PeerTests",
@@ -171,7 +177,7 @@ let package = Package(
             [
                 "Daemon", "Greylist", "Mail", "Rules", "Queue", "Receiver", "Authentication", "Crypto", "TLS",
                 "ZoneFiles", "Reports", "HTTPS",
-                "Harness", logging, nioCore, nioPosix,
+                "Clocks", "Harness", logging, nioCore, nioPosix,
             ]),
         tests("CommandTests", ["Harness", "postern", "Recipients", "Mail", "MailLog"]),
         // Names from zone files, for the tests of every target that asks a NameService.

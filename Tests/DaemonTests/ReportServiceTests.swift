@@ -1,4 +1,5 @@
 import Authentication
+import Clocks
 import Crypto
 import Foundation
 import Harness
@@ -7,7 +8,6 @@ import NIOCore
 import NIOPosix
 import Queue
 import Receiver
-import Synchronization
 import Testing
 import ZoneFiles
 
@@ -29,23 +29,11 @@ struct ReportServiceTests {
 
     private let folder: TemporaryFolder
     private let names: ZoneService
-    private let time = Clock()
+    /// Noon of a day at first.
+    private let time = TestClock(at: Timestamp(seconds: 20_000 * 86_400 + 43_200))
     private let events = Heard<MailEvent>()
     private let warnings = Heard<String>()
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
-
-    /// A time that tests set: noon of a day at first.
-    private final class Clock: Sendable {
-        private let time = Mutex(Timestamp(seconds: 20_000 * 86_400 + 43_200))
-        var now: Timestamp { self.time.withLock { $0 } }
-        func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
-    }
-
-    private final class Heard<Value: Sendable>: Sendable {
-        private let list = Mutex<[Value]>([])
-        func add(_ value: Value) { self.list.withLock { $0.append(value) } }
-        var all: [Value] { self.list.withLock { $0 } }
-    }
 
     init() throws {
         self.folder = try TemporaryFolder()
@@ -89,7 +77,7 @@ struct ReportServiceTests {
     private func reports(
         _ generation: Generation, _ observe: (ReportService) async throws -> Void
     ) async throws -> [(recipients: [String], content: [UInt8], message: QueuedMessage)] {
-        let clock = WallClock { [time] in time.now }
+        let clock = self.time.wallClock
         var options = QueueOptions()
         (options.maximumSize, options.reserve) = (ByteCount(256 << 20), ByteCount(1 << 20))
         let queue = try LMDBQueue(

@@ -1,7 +1,7 @@
+import Clocks
 import Foundation
 import Harness
 import Mail
-import Synchronization
 import TLS
 import Testing
 
@@ -10,18 +10,11 @@ import Testing
 /// Certificates in files, as they come and go.
 struct TLSServiceTests {
     private let folder: TemporaryFolder
-    private let clock = TestClock()
+    private let clock = TestClock(at: WallClock.system.now())
+    private let told = Heard<String>()
 
     init() throws {
         self.folder = try TemporaryFolder()
-    }
-
-    /// A moment that can be moved, and what was told.
-    private final class TestClock: Sendable {
-        let time = Mutex(WallClock.system.now())
-        let told = Mutex<[String]>([])
-
-        var clock: WallClock { WallClock { self.time.withLock { $0 } } }
     }
 
     private func write(_ name: String, _ bytes: [UInt8], mode: Int = 0o600) throws {
@@ -52,9 +45,9 @@ struct TLSServiceTests {
     }
 
     private func service(_ first: Generation) throws -> TLSService {
-        let clock = self.clock
-        return try TLSService(first: first, file: self.folder.path("postern.yaml"), clock: clock.clock) { text in
-            clock.told.withLock { $0.append(text) }
+        let told = self.told
+        return try TLSService(first: first, file: self.folder.path("postern.yaml"), clock: self.clock.wallClock) {
+            told.add($0)
         }
     }
 
@@ -71,24 +64,24 @@ struct TLSServiceTests {
         let service = try self.service(try self.generation(Self.pair))
         let before = self.fingerprint(service)
         service.look()
-        #expect(self.clock.told.withLock { $0 } == [])
+        #expect(self.told.all == [])
 
         try self.write("chain.pem", new.chain)
         service.look()
         #expect(self.fingerprint(service) == before)
         #expect(service.alarms.contains { $0.contains("the old ones are shown") })
-        let told = self.clock.told.withLock { $0 }
+        let told = self.told.all
         #expect(told.count == 1)
         #expect(told[0].contains("chain.pem"))
         service.look()
-        #expect(self.clock.told.withLock { $0.count } == 1)
+        #expect(self.told.count == 1)
 
         try self.write("key.pem", new.key)
         service.look()
         #expect(self.fingerprint(service) != before)
         #expect(service.alarms == [])
         #expect(
-            self.clock.told.withLock { $0.last }?.contains("new certificates are shown: mx.example.com (ECDSA") == true)
+            self.told.all.last?.contains("new certificates are shown: mx.example.com (ECDSA") == true)
     }
 
     @Test func `Files that are put back are no alarm any more`() throws {
@@ -114,10 +107,9 @@ struct TLSServiceTests {
         let before = self.fingerprint(service)
         try self.write("chain.pem", new.chain)
         service.look()
-        let now = self.clock.time.withLock { $0 }
-        self.clock.time.withLock { $0 = now + .seconds(601) }
+        self.clock.advance(.seconds(601))
         service.look()
-        #expect(self.clock.told.withLock { $0.count } == 1)
+        #expect(self.told.count == 1)
         #expect(self.fingerprint(service) == before)
         #expect(service.alarms.count == 1)
     }
@@ -154,11 +146,11 @@ struct TLSServiceTests {
         try self.write("chain.pem", pair.chain)
         try self.write("key.pem", pair.key)
         let service = try self.service(try self.generation(Self.pair))
-        let now = self.clock.time.withLock { $0 }
+        let now = self.clock.now
         #expect(service.alarms == [])
-        self.clock.time.withLock { $0 = now + .seconds(3640 * 86_400) }
+        self.clock.set(now + .seconds(3640 * 86_400))
         #expect(service.alarms.first?.contains("expires on") == true)
-        self.clock.time.withLock { $0 = now + .seconds(3651 * 86_400) }
+        self.clock.set(now + .seconds(3651 * 86_400))
         #expect(service.alarms.first?.contains("has expired on") == true)
     }
 
@@ -178,13 +170,13 @@ struct TLSServiceTests {
         try self.write("key.pem", pair.key)
         for generation in [try self.generation(Self.pair), try self.generation("{}")] {
             let service = try self.service(generation)
-            let (before, now) = (service.context(of: .smtp), self.clock.time.withLock { $0 })
+            let (before, now) = (service.context(of: .smtp), self.clock.now)
             service.look()
             #expect(service.context(of: .smtp) === before)
-            self.clock.time.withLock { $0 = now + .seconds(90_000) }
+            self.clock.set(now + .seconds(90_000))
             service.look()
             #expect(service.context(of: .smtp) !== before)
-            #expect(self.clock.told.withLock { $0 } == [])
+            #expect(self.told.all == [])
         }
     }
 }

@@ -1,3 +1,4 @@
+import Clocks
 import Forwarder
 import Glibc
 import Harness
@@ -8,17 +9,6 @@ import Queue
 import Resolver
 import Synchronization
 import Testing
-
-/// A time that tests set.
-final class TestClock: Sendable {
-    private let time = Mutex(Timestamp(seconds: 1_800_000_000))
-
-    var now: Timestamp { self.time.withLock { $0 } }
-
-    func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
-
-    var wallClock: WallClock { WallClock { self.now } }
-}
 
 /// A resolver for which no name exists.
 struct NoNames: NameService {

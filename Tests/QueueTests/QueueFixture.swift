@@ -1,22 +1,10 @@
+import Clocks
 import Foundation
 import Harness
 import Mail
 import Queue
 import Synchronization
 import Testing
-
-/// A time that tests set.
-final class TestClock: Sendable {
-    private let time = Mutex(Timestamp(seconds: 1_800_000_000))
-
-    var now: Timestamp { self.time.withLock { $0 } }
-
-    func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
-
-    func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
-
-    var wallClock: WallClock { WallClock { self.now } }
-}
 
 extension QueueOptions {
     /// Small, so that opening costs nothing.

@@ -1,3 +1,4 @@
+import Clocks
 import Harness
 import Mail
 import NIOCore
@@ -5,26 +6,6 @@ import NIOPosix
 import Recipients
 import Synchronization
 import Testing
-
-/// A time that tests set.
-final class TestClock: Sendable {
-    private let time = Mutex(Timestamp(seconds: 1_800_000_000))
-
-    var now: Timestamp { self.time.withLock { $0 } }
-
-    func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
-
-    var wallClock: WallClock { WallClock { self.now } }
-}
-
-/// What was told, from any thread.
-final class Heard<Value: Sendable>: Sendable {
-    private let list = Mutex<[Value]>([])
-
-    func add(_ value: Value) { self.list.withLock { $0.append(value) } }
-
-    var all: [Value] { self.list.withLock { $0 } }
-}
 
 func mailbox(_ text: String) throws -> Mailbox { try #require(Mailbox(text)) }
 

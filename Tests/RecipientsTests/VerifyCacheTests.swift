@@ -1,4 +1,5 @@
 import Cache
+import Clocks
 import Foundation
 import Harness
 import Mail

@@ -1,3 +1,4 @@
+import Clocks
 import Foundation
 import Harness
 import Mail
@@ -7,7 +8,7 @@ import Testing
 /// What is counted, its bounds, and its file.
 struct DailyStoreTests {
     private let folder: TemporaryFolder
-    private let clock = TestClock()
+    private let clock = TestClock(at: .noon)
     private let complaints = Heard<String>()
 
     init() throws { self.folder = try TemporaryFolder() }

@@ -1,3 +1,4 @@
+import Harness
 import Mail
 import Reports
 import Testing

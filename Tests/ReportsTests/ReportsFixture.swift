@@ -1,3 +1,4 @@
+import Clocks
 import Foundation
 import Harness
 import Mail
@@ -5,28 +6,9 @@ import Reports
 import Synchronization
 import Testing
 
-/// A time that tests set: noon of a day at first.
-final class TestClock: Sendable {
+extension Timestamp {
+    /// Of a day.
     static let noon = Timestamp(seconds: 20_000 * 86_400 + 43_200)
-    private let time = Mutex(TestClock.noon)
-
-    var now: Timestamp { self.time.withLock { $0 } }
-
-    func advance(_ duration: Duration) { self.time.withLock { $0 = $0 + duration } }
-
-    func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
-
-    var wallClock: WallClock { WallClock { self.now } }
-}
-
-/// What was told, from any thread.
-final class Heard<Value: Sendable>: Sendable {
-    private let list = Mutex<[Value]>([])
-
-    func add(_ value: Value) { self.list.withLock { $0.append(value) } }
-
-    var all: [Value] { self.list.withLock { $0 } }
-    var count: Int { self.list.withLock { $0.count } }
 }
 
 /// A message that was submitted.
@@ -54,7 +36,7 @@ struct Posted: Sendable {
 /// Reporting in a folder of its own, whose thread writes only when it is asked to.
 final class ReportingFixture: Sendable {
     let folder: TemporaryFolder
-    let clock = TestClock()
+    let clock = TestClock(at: .noon)
     let complaints = Heard<String>()
     let submitted = Heard<Submitted>()
     let asked = Heard<String>()

@@ -1,3 +1,4 @@
+import Harness
 import Mail
 import NIOCore
 import NIOEmbedded
