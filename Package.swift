@@ -179,7 +179,7 @@ let package = Package(
                 "ZoneFiles", "Reports", "HTTPS",
                 "Clocks", "Harness", logging, nioCore, nioPosix,
             ]),
-        tests("CommandTests", ["Harness", "postern", "Recipients", "Mail", "MailLog"]),
+        tests("CommandTests", ["Harness", "postern", "Daemon", "Recipients", "Mail", "MailLog"]),
         // Names from zone files, for the tests of every target that asks a NameService.
         target("ZoneFiles", path: "Tests/ZoneFiles", ["Resolver", nioCore]),
         tests("ResolverTests", ["Resolver", "ZoneFiles", "Harness", nioCore, nioPosix, nioEmbedded]),

@@ -32,6 +32,8 @@ packages() {
     postgresql) echo postgresql-15 postgresql-client-15 ;;
     # For promtool, which says what it thinks of figures and alerts.
     prometheus) echo prometheus ;;
+    # A real journal, to search.
+    journal) echo systemd systemd-journal-remote ;;
     # What Ansible makes of templates.
     templates) echo python3-jinja2 python3-markupsafe python3-yaml ;;
     # Without postfix-policyd-spf-python, whose code is in python3-spf-engine: it would bring a Postfix. And
@@ -108,7 +110,7 @@ work=$(mktemp -d "$peers/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 touch "$work/begin"
-for group in postfix exim opensmtpd dns swaks postgrey postgresql authentication prometheus templates; do
+for group in postfix exim opensmtpd dns swaks postgrey postgresql authentication prometheus templates journal; do
     # Old lists name versions that the archive no longer has.
     fetch "$group" || { update_lists && fetch "$group"; } || die "cannot fetch $(packages "$group")"
 done

@@ -2,7 +2,7 @@ import Mail
 
 /// An entry of systemd's journal in its native protocol: a field after the other, as one datagram
 /// (systemd.io/JOURNAL_NATIVE_PROTOCOL).
-struct JournalEntry: Sendable {
+package struct JournalEntry: Sendable {
     /// How urgent it is, as in syslog(3).
     enum Priority: Int, Sendable {
         case error = 3, warning, notice, info, debug
@@ -33,12 +33,14 @@ struct JournalEntry: Sendable {
         self.bytes.append(ASCII.lineFeed)
     }
 
+    mutating func add(key: String, _ value: some Collection<UInt8>) { self.add(Self.field(of: key), value) }
+
     /// One of ours: `POSTERN_FROM` for `from`. What cannot stand in a name of the journal becomes an underscore.
-    mutating func add(key: String, _ value: some Collection<UInt8>) {
+    package static func field(of key: String) -> String {
         let name = key.utf8.prefix(Self.maximumKeyBytes).map { byte in
             ASCII.isAlphanumeric(byte) ? ASCII.uppercased(byte) : UInt8(ascii: "_")
         }
-        self.add("POSTERN_" + String(decoding: name, as: UTF8.self), value)
+        return "POSTERN_" + String(decoding: name, as: UTF8.self)
     }
 
     /// Names of the journal have at most 64 octets.
@@ -52,8 +54,13 @@ struct JournalEntry: Sendable {
 
     /// The entry with nothing but the beginning of its message, for where it is too long for a datagram.
     static func cut(_ bytes: [UInt8]) -> [UInt8] {
-        JournalEntry(message: Self.message(of: bytes).prefix(Self.cutBytes), priority: .info).bytes
+        var entry = JournalEntry(message: Self.message(of: bytes).prefix(Self.cutBytes), priority: .info)
+        entry.add(Self.cutField, "1".utf8)
+        return entry.bytes
     }
+
+    /// An entry with this one is not found by fields of its own.
+    package static let cutField = "POSTERN_CUT"
 
     private static let cutBytes = 4096
 }

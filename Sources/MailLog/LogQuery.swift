@@ -87,10 +87,10 @@ package enum LogTerm: Hashable, Sendable {
             line.addresses.contains { $0.domainPart.map(pattern.matches) ?? false }
                 || line["destination"].map(pattern.matches) ?? false
         case .client(let network): line.client.map(network.contains) ?? false
-        case .id(let id): ["id", "about", "notice"].contains { line[$0] == id }
+        case .id(let id): LogStory.messageKeys.contains { line[$0] == id }
         case .reference(let reference): line["ref"] == reference
-        case .session(let session): line["session"] == session
-        case .idOrSession(let id): ["id", "session", "about", "notice"].contains { line[$0] == id }
+        case .session(let session): line[LogStory.sessionKey] == session
+        case .idOrSession(let id): ([LogStory.sessionKey] + LogStory.messageKeys).contains { line[$0] == id }
         }
     }
 }

@@ -9,12 +9,18 @@ package struct LogStory: Sendable {
     private var names: Set<UInt64> = []
     /// There is one that is not written as names are.
     private var hasOtherNames = false
-    private var sessions: Set<String> = []
-    private var messages: Set<String> = []
+    private(set) var sessions: Set<String> = []
+    private(set) var messages: Set<String> = []
+    /// A line that was found tells of no session and no message.
+    private(set) var hasNameless = false
     /// Whether the last reading has added anything.
     package private(set) var hasGrown = false
     /// There were more than could be remembered.
     package private(set) var isCut = false
+
+    /// What names a session in a line, and what a message.
+    static let sessionKey = "session"
+    static let messageKeys = ["id", "about", "notice"]
 
     /// Sessions and messages of a story; above it lines may be missing.
     package static let defaultLimit = 200_000
@@ -29,27 +35,32 @@ package struct LogStory: Sendable {
 
     /// Takes a line that was found: its session, its message, and those that it tells of.
     package mutating func take(_ line: LogLine) {
-        self.add(line["session"], to: \.sessions)
-        for key in ["id", "about", "notice"] { self.add(line[key], to: \.messages) }
+        let session = line[Self.sessionKey]
+        let messages = Self.messageKeys.compactMap { line[$0] }
+        if session == nil, messages.isEmpty { self.hasNameless = true }
+        self.add(session, to: \.sessions)
+        for message in messages { self.add(message, to: \.messages) }
     }
 
     /// Takes what a line of the story leads to: from a message to the session that brought it, and to its notices.
     ///
     /// - Returns: whether the line belongs to the story.
     package mutating func follow(_ line: LogLine) -> Bool {
-        let isAboutMessage = ["id", "about", "notice"].contains { key in
+        let isAboutMessage = Self.messageKeys.contains { key in
             line[key].map { self.messages.contains($0) } ?? false
         }
         if isAboutMessage {
             self.take(line)
             return true
         }
-        return line["session"].map { self.sessions.contains($0) } ?? false
+        return line[Self.sessionKey].map { self.sessions.contains($0) } ?? false
     }
+
+    var count: Int { self.sessions.count + self.messages.count }
 
     private mutating func add(_ name: String?, to set: WritableKeyPath<LogStory, Set<String>>) {
         guard let name, !self[keyPath: set].contains(name) else { return }
-        guard self.sessions.count + self.messages.count < self.limit else {
+        guard self.count < self.limit else {
             self.isCut = true
             return
         }

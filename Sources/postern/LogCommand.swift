@@ -115,9 +115,9 @@ struct LogSearch {
     private(set) var hasFound = false
     private var isRead = false
 
-    /// How often the log is read to find what belongs to a story; each time goes a step further from what was found:
-    /// from a notice to its message, from there to its session.
-    private static let maximumReadings = 4
+    /// How often the log is read to find what belongs to a story; each time goes a step further at least from what was
+    /// found: from a notice to its message, from there to its session.
+    private static let maximumReadings = 8
 
     init(query: LogQuery, tellsStories: Bool, limit: Int?, print: @escaping (LogLine) throws -> Void) {
         self.query = query
@@ -131,10 +131,11 @@ struct LogSearch {
 
     mutating func run(_ source: LogSource) throws {
         guard self.limit > 0 else { return }
+        var scope = self.query.scope
         if self.tellsStories {
             for _ in 0..<Self.maximumReadings {
                 self.story.beginReading()
-                try source.forEach(where: { self.mayMatter($0) }) { line in
+                try source.forEach(in: scope, where: { self.mayMatter($0) }) { line in
                     if self.query.matches(line) {
                         self.story.take(line)
                     } else if self.query.isInTime(line) {
@@ -142,10 +143,11 @@ struct LogSearch {
                     }
                     return true
                 }
+                scope = self.story.scope(besides: self.query.scope)
                 guard self.story.hasGrown else { break }
             }
         }
-        try source.forEach(where: { self.mayMatter($0) }) { try self.show($0) }
+        try source.forEach(in: scope, where: { self.mayMatter($0) }) { try self.show($0) }
         self.isRead = true
     }
 

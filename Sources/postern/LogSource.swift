@@ -1,4 +1,5 @@
 import ArgumentParser
+import Daemon
 import Foundation
 import Mail
 import MailLog
@@ -38,12 +39,15 @@ enum LogSource {
 
     /// Gives each line that is one to a closure, from the beginning, until it returns `false`.
     ///
-    /// - Parameter sieve: of each line, not taken apart yet, whether it is wanted at all.
+    /// - Parameters:
+    ///   - scope: other lines need not be given.
+    ///   - sieve: of each line, not taken apart yet, whether it is wanted at all.
     func forEach(
-        where sieve: (ArraySlice<UInt8>) -> Bool = { _ in true }, _ body: (LogLine) throws -> Bool
+        in scope: LogScope = .everything, where sieve: (ArraySlice<UInt8>) -> Bool = { _ in true },
+        _ body: (LogLine) throws -> Bool
     ) throws {
         switch self {
-        case .journal(let source): try source.forEach(isFollowing: false, where: sieve, body)
+        case .journal(let source): try source.forEach(isFollowing: false, in: scope, where: sieve, body)
         case .file(let handle, let name):
             try handle.seek(toOffset: 0)
             var input = LineInput(descriptor: handle.fileDescriptor, name: name)
@@ -58,7 +62,8 @@ enum LogSource {
     /// - Parameter isRead: whether what is there was read before; of a file nothing is left out then.
     func follow(isRead: Bool, _ body: (LogLine) throws -> Bool) throws {
         switch self {
-        case .journal(let source): try source.forEach(isFollowing: true, where: { _ in true }, body)
+        case .journal(let source):
+            try source.forEach(isFollowing: true, in: .everything, where: { _ in true }, body)
         case .file(let handle, let name):
             if !isRead { try handle.seekToEnd() }
             try FollowedFile(descriptor: handle.fileDescriptor, name: name).forEach(body)
@@ -163,14 +168,16 @@ struct JournalSource {
 
     /// Gives each record to a closure until it returns `false`, or the journal ends.
     func forEach(
-        isFollowing: Bool, where sieve: (ArraySlice<UInt8>) -> Bool, _ body: (LogLine) throws -> Bool
+        isFollowing: Bool, in scope: LogScope, where sieve: (ArraySlice<UInt8>) -> Bool,
+        _ body: (LogLine) throws -> Bool
     ) throws {
         guard let program = Self.find("journalctl") else {
             throw CommandFailure(2, "journalctl is not installed: name the log with --file")
         }
         let complaints = try FileHandle.withoutName()
         let process = try ReadingProcess(
-            program, self.arguments(isFollowing: isFollowing), complaints: complaints.fileDescriptor)
+            program, self.arguments(isFollowing: isFollowing) + Self.matches(scope),
+            complaints: complaints.fileDescriptor)
         var isEnough = false
         let reading = Result {
             var input = LineInput(descriptor: process.output, name: "journalctl")
@@ -193,6 +200,15 @@ struct JournalSource {
         if let since { arguments.append("--since=@\(since.seconds)") }
         if let until { arguments.append("--until=@\(until.seconds + 1)") }
         return arguments
+    }
+
+    /// Which records are read at all; none of these is all. What was written as a text, or was too long for its fields,
+    /// is always among them.
+    private static func matches(_ scope: LogScope) -> [String] {
+        guard case .pairs(let pairs) = scope else { return [] }
+        let fields = pairs.map { "\(JournalEntry.field(of: $0.key))=\($0.value)" }.sorted()
+        let others = ["_TRANSPORT=stdout", "\(JournalEntry.cutField)=1"]
+        return (fields + others).flatMap { ["+", $0] }.dropFirst().map(\.self)
     }
 
     /// Who may not read the journal gets an empty one, and a hint on standard error.

@@ -2,7 +2,7 @@ import Foundation
 
 /// A group of packages that `Tests/peers.sh` unpacked. They are not installed.
 package enum PeerPackage: String, Sendable, CaseIterable {
-    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql, authentication, prometheus, templates
+    case postfix, exim, opensmtpd, dns, swaks, postgrey, postgresql, authentication, prometheus, templates, journal
 
     /// The folder that stands for `/`.
     package var root: String {
@@ -22,7 +22,9 @@ package enum PeerPackage: String, Sendable, CaseIterable {
     /// A program of the machine with the package's libraries.
     func program(machine path: String, _ arguments: [String]) throws -> Program {
         var program = Program(path, arguments)
-        let folders = self.libraryFolders + ["\(self.root)/usr/lib", "\(self.root)/usr/lib/postfix"]
+        let folders =
+            self.libraryFolders.flatMap { [$0, "\($0)/systemd"] }
+            + ["\(self.root)/usr/lib", "\(self.root)/usr/lib/postfix"]
         program.environment["LD_LIBRARY_PATH"] = folders.joined(separator: ":")
         return program
     }

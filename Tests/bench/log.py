@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 """How long it takes to search a large log, and to make a report of it, beside grep over the same file.
 
-    Tests/bench/log.py [--binary .build/release/postern] [--megabytes 1000] [--repeat 3]
+    Tests/bench/log.py [--binary .build/release/postern] [--megabytes 1000] [--repeat 3] [--journal]
 
 The log is of sessions and messages as a relay writes them: most are refused, the rest queued and delivered, each with
 addresses of its own. What is searched for is one sender in the middle, one client, and a domain that a third of the
 lines has. Printed are the medians of seconds, and of peak memory.
+
+With --journal the same lines are in a journal of systemd's instead, some five times as large, and journalctl's own
+reading of it all is what they are measured against. It takes systemd's programs from .build/peers (Tests/peers.sh).
 """
 
 import argparse
 import os
+import pathlib
 import random
+import re
 import statistics
+import subprocess
 import tempfile
 import time
 
@@ -60,6 +66,70 @@ def write(file, megabytes: int) -> int:
     return number
 
 
+PEER = pathlib.Path(__file__).resolve().parents[2] / ".build/peers/journal/usr"
+LIBRARIES = f"{PEER}/lib/x86_64-linux-gnu:{PEER}/lib/x86_64-linux-gnu/systemd"
+PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S+)')
+OF_THE_JOURNAL = """__REALTIME_TIMESTAMP={time}
+__MONOTONIC_TIMESTAMP={time}
+_BOOT_ID=0123456789abcdef0123456789abcdef
+_MACHINE_ID=0123456789abcdef0123456789abcdef
+_TRANSPORT=journal
+_SYSTEMD_UNIT=postern.service
+_HOSTNAME=mx1
+PRIORITY=6
+SYSLOG_IDENTIFIER=postern
+"""
+
+
+def write_journal(folder: str, megabytes: int) -> int:
+    """The lines of so many megabytes as entries of a journal, and a journalctl that reads it."""
+    program = [f"{PEER}/lib/systemd/systemd-journal-remote", "-o", f"{folder}/postern.journal", "-"]
+    writer = subprocess.Popen(
+        program, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES})
+    chance = random.Random(7)
+    written = number = 0
+    at = 1_790_000_000_000_000
+    while written < megabytes * 1_000_000:
+        for line in story(number, chance).splitlines():
+            stamp, message = line.split(" ", 1)
+            at += 20_000
+            fields = "".join(f"POSTERN_{key.upper()}={value.strip(chr(34))}\n" for key, value in PAIR.findall(message))
+            entry = f"{OF_THE_JOURNAL.format(time=at)}MESSAGE={message}\nPOSTERN_TIME={stamp}\n{fields}\n"
+            writer.stdin.write(entry.encode())
+            written += len(line) + 1
+        number += 1
+    writer.stdin.close()
+    if writer.wait() != 0:
+        raise SystemExit("systemd-journal-remote did not write the journal")
+    wrapper = pathlib.Path(folder, "journalctl")
+    wrapper.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH={LIBRARIES} exec {PEER}/bin/journalctl -D {folder} \"$@\"\n")
+    wrapper.chmod(0o755)
+    return number
+
+
+def measure_journal(binary: str, megabytes: int, repeat: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        stories = write_journal(folder, megabytes)
+        size = sum(file.stat().st_size for file in pathlib.Path(folder).iterdir()) / 1_000_000
+        middle = stories // 2
+        session = identifier((1_790_000_000 << 16) + middle * 2)
+        path = {"PATH": f"{folder}:/usr/bin:/bin"}
+        everything = ["journalctl", "--unit=postern", "--output=json", "--all", "--output-fields=MESSAGE"]
+        searches = [
+            ("a reference", ["log", session[-6:]]), ("a session, its story", ["log", session]),
+            ("a sender, its story", ["log", f"s{middle}@domain{middle % 3001}.example"]),
+            ("the report", ["report", "--since", "2026-01-01", "--until", "2030-01-01"]),
+        ]
+        print(f"{stories} sessions, a journal of {size:.0f} MB")
+        other = statistics.median(timed(everything, path)[0] for _ in range(repeat))
+        print(f"journalctl, all of it: {other:.1f} s")
+        for what, arguments in searches:
+            runs = [timed([binary, *arguments], path) for _ in range(repeat)]
+            seconds = statistics.median(run[0] for run in runs)
+            print(f"{what}: {seconds:.2f} s, {max(run[1] for run in runs):.0f} MB, {runs[0][2]} lines; "
+                  f"ratio {seconds / other:.3f}")
+
+
 def timed(command: list[str], environment=None) -> tuple[float, float, int]:
     """Seconds, peak memory in MB and lines that came out."""
     with tempfile.TemporaryFile() as output:
@@ -81,7 +151,11 @@ def main() -> None:
     parser.add_argument("--binary", default=".build/release/postern")
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--journal", action="store_true")
     options = parser.parse_args()
+    if options.journal:
+        measure_journal(options.binary, options.megabytes, options.repeat)
+        return
     with tempfile.NamedTemporaryFile(dir="/var/tmp", suffix=".log") as log:
         stories = write(log, options.megabytes)
         log.flush()
