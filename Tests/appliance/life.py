@@ -1,6 +1,7 @@
 """A relay's life: set up, used, without its primary for a while, restarted, upgraded, and drained."""
 
 import collections
+import json
 import re
 
 from machines import Failed, wait_until
@@ -220,6 +221,17 @@ def drained(appliance):
 def log(appliance):
     text = appliance.relays["mx2"].postern("log --to user@example.test --since today --limit 2000")
     expect("delivered" in text and "queued" in text, text[-1000:])
+
+    def search(relay, words):
+        return [json.loads(line) for line in appliance.relays[relay].postern(f"log --json {words}").splitlines()]
+
+    delivered = search("mx2", "--event delivered --only --limit 1")[0]
+    story = search("mx2", delivered["id"])
+    expect({"queued", "delivered"} <= {line["event"] for line in story}, story)
+    expect(story == search("mx2", f"--id {delivered['id']}"), story)
+    refused = search("mx1", "--event refused --to nobody@example.test --only")[0]
+    expect(search("mx1", f"{refused['ref']} --only") == [refused], refused)
+    expect(refused in search("mx1", refused["session"]), refused)
 
 
 def report(appliance):
