@@ -33,6 +33,7 @@ package struct JournalEntry: Sendable {
         self.bytes.append(ASCII.lineFeed)
     }
 
+    /// A key of a line, as ``field(of:)`` calls it.
     mutating func add(key: String, _ value: some Collection<UInt8>) { self.add(Self.field(of: key), value) }
 
     /// One of ours: `POSTERN_FROM` for `from`. What cannot stand in a name of the journal becomes an underscore.

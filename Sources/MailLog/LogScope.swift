@@ -48,7 +48,7 @@ extension LogStory {
     ///
     /// - Parameter query: where those can be of which no session and no message is told.
     package func scope(besides query: LogScope) -> LogScope {
-        guard self.count * LogStory.messageKeys.count <= LogScope.mostPairs else { return .everything }
+        guard !self.hasOtherNames, self.count <= LogScope.mostPairs else { return .everything }
         var scope = self.hasNameless ? query : .pairs([])
         for session in self.sessions { scope = scope.union(LogScope(session, of: [LogStory.sessionKey])) }
         for message in self.messages { scope = scope.union(LogScope(message, of: LogStory.messageKeys)) }

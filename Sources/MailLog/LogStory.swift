@@ -8,7 +8,7 @@ package struct LogStory: Sendable {
     /// All of both, as they are looked for in lines that are not taken apart.
     private var names: Set<UInt64> = []
     /// There is one that is not written as names are.
-    private var hasOtherNames = false
+    private(set) var hasOtherNames = false
     private(set) var sessions: Set<String> = []
     private(set) var messages: Set<String> = []
     /// A line that was found tells of no session and no message.
