@@ -162,9 +162,10 @@ import Testing
                 case .halfClose: client.finishSending()
                 case .reset: try client.abort()
                 }
-                try server.waitUntilEmpty()
+                try eventually("the end of the session") { server.server.sessionCount == 0 }
                 try eventually("the content to be removed") { try server.queue.statistics().receiving == 0 }
                 #expect(try server.messages().isEmpty)
+                #expect(server.clients.openConnections == 0)
                 try server.checkQueue()
             }
         }
